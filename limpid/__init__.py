@@ -1,0 +1,76 @@
+"""Limpid: deep learning you can see through. This file is the public list and the map; start reading here.
+
+    config.py -> data/ -> models/ -> objectives/ -> optim/ -> training/ -> record/ -> reporting/   show it
+                 what     what       what is         how it    the loop    what    -> deploy/      use it
+                 goes in  computes   wanted          moves                 happened
+
+`workbench.py` wires one run through these folders, in this order; what stands left of `record/` produces a run, what
+stands right of it reads one. `spec.py` holds the one value that crosses from the data to everybody else. `cli.py` is
+the terminal's edge, `estimators.py` scikit-learn's.
+
+Three depths, one path:
+
+    run = limpid.train("cells.csv", target="kind")                            # one call
+    run = limpid.train(config, model=my_module)                               # every knob
+    for batch in loader: limpid.train_step(model, objective, optimizer, batch)  # your loop, our step
+
+Importing `limpid` loads nothing else: each name below brings its part with it on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from limpid.config import Config, load_config
+    from limpid.estimators import Classifier, Regressor
+    from limpid.record.run import Run
+    from limpid.training.step import train_step
+    from limpid.workbench import compare, export, load_data, predict, report, train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Classifier",
+    "Config",
+    "Regressor",
+    "Run",
+    "__version__",
+    "compare",
+    "export",
+    "load_config",
+    "load_data",
+    "predict",
+    "report",
+    "train",
+    "train_step",
+]
+
+_HOMES = {
+    "Classifier": "limpid.estimators",
+    "Config": "limpid.config",
+    "Regressor": "limpid.estimators",
+    "Run": "limpid.record.run",
+    "compare": "limpid.workbench",
+    "export": "limpid.workbench",
+    "load_config": "limpid.config",
+    "load_data": "limpid.workbench",
+    "predict": "limpid.workbench",
+    "report": "limpid.workbench",
+    "train": "limpid.workbench",
+    "train_step": "limpid.training.step",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home on first use, and keep it."""
+    if name not in _HOMES:
+        raise AttributeError(f"limpid has no public name {name!r}; it has {', '.join(__all__)}.")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,41 @@
+"""What every test may rely on: one thread, no settings of this machine, no network."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: each worker of a parallel test run has one core
+
+
+@pytest.fixture(autouse=True)
+def _no_local_settings(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Forget LIMPID_... variables, except in slow tests, which may use the data of LIMPID_DATA."""
+    slow = request.node.get_closest_marker("slow") is not None
+    for name in [name for name in os.environ if name.startswith("LIMPID_")]:
+        if not (slow and name == "LIMPID_DATA"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection that leaves this machine, so that no test can come to need one."""
+    connect = socket.socket.connect
+
+    def refuse_strangers(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_local(address[0]):
+            raise OSError(f"tests use no network, and this one called {address[0]}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", refuse_strangers)
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

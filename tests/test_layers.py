@@ -1,0 +1,211 @@
+"""Who may import whom inside limpid/, what may stand at the top of a module, and how large a file may be and how named.
+
+The sources are read, not imported, so that the rules hold for modules that cannot be imported here too.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HOME = ROOT / "limpid"
+FILES = sorted(HOME.rglob("*.py"))
+
+BASE = {"errors", "config", "spec", "device"}
+FOLDERS = {"data", "models", "objectives", "optim", "record", "training", "reporting", "deploy"}
+# Folder, or module at the root -> the folders and root modules that it may import; itself is always allowed.
+MAY_IMPORT = {
+    "__init__": BASE | FOLDERS | {"estimators", "workbench"},  # types only; test_public_list.py holds it to that
+    "__main__": {"cli"},
+    "errors": set(),
+    "config": {"errors"},
+    "spec": {"errors", "config"},
+    "device": {"errors", "config"},
+    "data": BASE,
+    "models": BASE,
+    "objectives": BASE,
+    "optim": BASE,
+    "record": {"errors", "config"},
+    "training": BASE | {"optim", "record"},
+    "reporting": {"errors", "spec", "record"},
+    "deploy": BASE | {"data", "models", "objectives", "record"},
+    "defaults": BASE,
+    "workbench": BASE | FOLDERS | {"defaults"},
+    "estimators": BASE | FOLDERS | {"workbench"},
+    "cli": {"errors", "config", "workbench", "reporting"},
+}
+# Parts that can be read and run without torch.
+NO_TORCH = {"__init__", "__main__", "errors", "config", "spec", "record", "reporting", "cli"}
+# They cost start-up time, so they are imported inside the function that needs them. numpy and pydantic are not here;
+# torch is the business of NO_TORCH.
+HEAVY = {
+    *("PIL", "jinja2", "mlflow", "onnx", "onnxruntime", "onnxscript", "pandas", "plotly", "polars", "pyarrow", "rich"),
+    *("safetensors", "scipy", "sklearn", "tensorboard", "timm", "torchvision", "typer"),
+}
+HEAVY_BY_NATURE = {
+    "cli": {"typer"},  # it is a typer application
+    "estimators": {"sklearn"},  # they are scikit-learn classes, and the file itself is loaded on first use
+    "training": {"safetensors"},
+    "deploy": {"safetensors"},
+}
+MAX_LINES = 300
+LONGER_BECAUSE: dict[str, str] = {}  # "limpid/folder/file.py": "why it is still one noun"
+NO_NOUNS = {"base", "common", "helper", "helpers", "misc", "tools", "util", "utils"}
+
+
+class Import(NamedTuple):
+    module: str  # full dotted name
+    line: int
+    at_top: bool  # executed when the file is imported
+    for_types: bool  # under `if TYPE_CHECKING:`
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def part_of(module: str) -> str:
+    """`limpid.data.loader` -> data; `limpid.cli` -> cli; `limpid` -> __init__."""
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+MODULES = {module_name(path): path for path in FILES}
+
+
+def imports_of(path: Path) -> list[Import]:
+    package = module_name(path).split(".")
+    if path.name != "__init__.py":
+        package = package[:-1]
+    return list(_imports(ast.parse(path.read_text(encoding="utf-8")), package, at_top=True, for_types=False))
+
+
+def _imports(node: ast.AST, package: list[str], *, at_top: bool, for_types: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            for name in child.names:
+                yield Import(name.name, child.lineno, at_top, for_types)
+        elif isinstance(child, ast.ImportFrom):
+            above = package[: len(package) - child.level + 1] if child.level else []
+            origin = ".".join([*above, *([child.module] if child.module else [])])
+            for name in child.names:
+                full = f"{origin}.{name.name}"
+                is_module = full in MODULES or (origin == "limpid" and full.split(".")[1] in MAY_IMPORT)
+                yield Import(full if is_module else origin, child.lineno, at_top, for_types)
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            yield from _imports(child, package, at_top=False, for_types=True)
+        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from _imports(child, package, at_top=False, for_types=for_types)
+        else:
+            yield from _imports(child, package, at_top=at_top, for_types=for_types)
+
+
+def is_ours(module: str) -> bool:
+    return module == "limpid" or module.startswith("limpid.")
+
+
+each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOME)))
+
+
+@each_file
+def test_imports_follow_the_table(path: Path) -> None:
+    part = part_of(module_name(path))
+    assert part in MAY_IMPORT, f"limpid/{part} has no row in the table: decide what it may import."
+    for found in imports_of(path):
+        if is_ours(found.module) and part_of(found.module) not in (part, "__init__"):
+            assert part_of(found.module) in MAY_IMPORT[part], f"{path}:{found.line}: {part} must not use {found.module}"
+
+
+@each_file
+def test_nothing_heavy_at_the_top(path: Path) -> None:
+    part = part_of(module_name(path))
+    banned = HEAVY - HEAVY_BY_NATURE.get(part, set())
+    for found in imports_of(path):
+        library = found.module.split(".")[0]
+        assert not (found.at_top and library in banned), (
+            f"{path}:{found.line}: import {library} inside the function that needs it"
+        )
+        assert not (part in NO_TORCH and library in ("torch", "torchvision")), (
+            f"{path}:{found.line}: {part} works without torch"
+        )
+
+
+@each_file
+def test_one_noun_per_file(path: Path) -> None:
+    name = str(path.relative_to(ROOT))
+    num_lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert num_lines <= MAX_LINES or name in LONGER_BECAUSE, f"{name} has {num_lines} lines: split it by noun."
+    nouns = {part.strip("_") for part in path.relative_to(HOME).with_suffix("").parts}
+    assert not nouns & NO_NOUNS, f"{name}: name it for what it holds."
+
+
+def test_excuses_are_still_needed() -> None:
+    for name in LONGER_BECAUSE:
+        path = ROOT / name
+        assert path.is_file(), f"{name} is gone; so should be its excuse."
+        assert len(path.read_text(encoding="utf-8").splitlines()) > MAX_LINES, f"{name} needs no excuse any more."
+
+
+def test_folders_only_where_the_table_says() -> None:
+    for folder in HOME.iterdir():
+        if folder.is_dir() and any(folder.glob("*.py")):
+            assert folder.name in FOLDERS, f"limpid/{folder.name}/ has no row in the table."
+
+
+def test_no_cycles() -> None:
+    graph = {
+        module: {found.module for found in imports_of(path) if not found.for_types and found.module in MODULES}
+        - {module}
+        for module, path in MODULES.items()
+        if module != "limpid"
+    }
+    for module in graph:
+        graph[module].discard("limpid")
+    cycle = find_cycle(graph)
+    assert cycle is None, "these import one another: " + " -> ".join(cycle or [])
+
+
+def find_cycle(graph: dict[str, set[str]]) -> list[str] | None:
+    """A closed path through the graph, or None."""
+    done: set[str] = set()
+
+    def visit(node: str, path: list[str]) -> list[str] | None:
+        if node in path:
+            return [*path[path.index(node) :], node]
+        if node in done:
+            return None
+        for other in sorted(graph.get(node, ())):
+            found = visit(other, [*path, node])
+            if found:
+                return found
+        done.add(node)
+        return None
+
+    return next((found for start in sorted(graph) if (found := visit(start, []))), None)
+
+
+def test_the_reader_of_imports_sees_what_it_should() -> None:
+    path = HOME / "data" / "imaginary.py"
+    tree = ast.parse(
+        "import torch\n"
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    import polars\n"
+        "try:\n    import rich\nexcept ImportError:\n    pass\n"
+        "def read():\n    from limpid import spec\n    from . import dataset\n    from ..errors import DataError\n"
+    )
+    found = {
+        one.module: one for one in _imports(tree, list(path.relative_to(ROOT).parts[:-1]), at_top=True, for_types=False)
+    }
+    assert found["torch"].at_top
+    assert found["rich"].at_top
+    assert found["polars"].for_types
+    assert not found["polars"].at_top
+    assert not found["limpid.spec"].at_top
+    assert {"limpid.data.dataset", "limpid.errors"} <= set(found)
+    assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == ["a", "b", "c", "a"]
+    assert find_cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) is None
