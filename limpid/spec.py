@@ -1,0 +1,54 @@
+"""What the data promise to the model and the objective, as one plain value.
+
+A `DataSpec` is made by data/, read by models/, objectives/, deploy/ and reporting/, and stored in run.json. It holds no
+tensors and imports no torch, so that a run can be read without either.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Task = Literal["classification", "binary", "multilabel", "regression"]
+
+
+class DataSpec(BaseModel):
+    """Shapes, dtypes, classes and task of a data set, with everything that prediction on new raw samples needs.
+
+    `inputs` of a batch are always a tuple of tensors with the batch first:
+
+    - kind "image":  (uint8 or float32 of shape (B, C, H, W),)
+    - kind "vector": (float32 of shape (B, F),), not yet scaled
+    - kind "table":  (float32 numbers (B, F),) or (numbers (B, F), int64 codes (B, len(cardinalities)))
+    - kind "array":  (tensor of any other shape (B, ...),)
+
+    Targets of a batch: int64 (B,) for classification; float32 (B, num_outputs) in {0, 1} for binary and multilabel;
+    float32 (B, num_outputs) in the target's own units for regression.
+
+    `scale_mean` and `scale_std` standardise the first input: per channel for images (of values 0 to 1 if uint8), per
+    feature for vectors and tables. They are learned from the training split and applied on the device by the model's
+    first stage (models/network.py), so that a model takes raw samples.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: Literal["image", "vector", "table", "array"]
+    task: Task
+    input_shape: tuple[int, ...]  # of the first input, without the batch: (C, H, W), (F,), ...
+    num_outputs: int  # K classes; 1 for binary; number of labels or regression targets
+    classes: tuple[str, ...] = ()  # K names; 2 for binary (negative, positive); label names for multilabel
+    target_names: tuple[str, ...] = ()
+    feature_names: tuple[str, ...] = ()  # of the first input's F columns
+    cardinalities: tuple[int, ...] = ()  # number of codes of each category column, code 0 = unknown
+    category_names: tuple[str, ...] = ()
+    scale_mean: tuple[float, ...] = ()
+    scale_std: tuple[float, ...] = ()
+    target_mean: tuple[float, ...] = ()  # regression: of the training split, in the target's units
+    target_std: tuple[float, ...] = ()
+    class_counts: tuple[int, ...] = ()  # of the training split
+    num_train: int = 0
+    num_valid: int = 0
+    num_test: int = 0
+    preparation: dict[str, Any] = {}  # state of the fitted transform of raw samples (data/encode.py, data/images.py)

@@ -1,0 +1,306 @@
+"""The training loop, top to bottom. Start reading at `fit`.
+
+Nothing here waits for the device inside a step: losses stay on it as tensors and are read a few times a second.
+On a CPU, where reading is free, every loss is checked before the weights move.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from limpid.errors import NonFiniteLoss, Stopped
+from limpid.optim.averaging import WeightAverage
+from limpid.training.checkpoint import TrainingState, capture, restore
+from limpid.training.nonfinite import explain_nonfinite
+from limpid.training.signals import StopRequest
+from limpid.training.step import autocast, collect_outputs, train_step
+from limpid.training.stopping import EarlyStopping
+
+PULSE_SECONDS = 0.2  # between readings of the loss for the progress bar; five a second look alive
+GUARD_EVERY = 64  # steps between checks of the loss where reading it makes the device wait (anything but a CPU)
+
+
+class Loader(Protocol):
+    """Batches of a split, in an order that depends on nothing but (seed, epoch)."""
+
+    num_batches: int
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Any]: ...
+
+
+class Recorder(Protocol):
+    """Where rows go: a run folder, or a list."""
+
+    def add(self, kind: str, **fields: Any) -> None: ...
+
+
+class Observer(Protocol):
+    """Who watches: a terminal, or nobody."""
+
+    def step(self, step: int, loss: float) -> None: ...
+    def epoch(self, row: dict[str, Any], valid_row: dict[str, Any] | None) -> None: ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The things that the loop moves. `name_of(i)` names row i of the training split for messages."""
+
+    model: nn.Module
+    objective: Any
+    optimizer: torch.optim.Optimizer
+    schedule: Callable[[int], float]
+    train: Loader
+    valid: Loader | None
+    average: WeightAverage | None
+    name_of: Callable[[int], str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Numbers of a run, all resolved."""
+
+    num_epochs: int
+    device: torch.device
+    precision: str
+    accumulate: int = 1
+    clip_norm: float | None = None
+    monitor: str = "loss"
+    higher_is_better: bool = False
+    patience: int = 0
+    min_delta: float = 0.0
+    checkpoint_seconds: float = math.inf
+    checkpoint_steps: int | None = None
+    log_every: int = 1  # batches
+
+
+@dataclass
+class Position:
+    """Where a run stands: everything that a checkpoint holds beside tensors."""
+
+    stopping: EarlyStopping
+    epoch: int = 0  # completed epochs
+    batch: int = 0  # batches taken of the current epoch
+    step: int = 0  # updates of the weights
+    losses: list[float] = field(default_factory=list)  # of these batches, each the mean of its samples
+    sizes: list[int] = field(default_factory=list)  # samples of these batches
+    epoch_seconds: float = 0.0  # spent in them
+    seconds: float = 0.0  # spent in all training steps of the run
+    finished: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**vars(self), "stopping": self.stopping.to_dict()}
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> Position:
+        return Position(**{**values, "stopping": EarlyStopping(**values["stopping"])})
+
+
+def fit(
+    parts: Parts,
+    plan: Plan,
+    recorder: Recorder,
+    observer: Observer,
+    *,
+    save: Callable[[TrainingState], None] | None = None,
+    resume: TrainingState | None = None,
+    stop: StopRequest | None = None,
+) -> Position:
+    """Train until the last epoch, until validation stops improving, or until asked to stop.
+
+    The model is left with its best weights: those of the epoch with the best validation figure, or the last ones
+    where there is no validation split (averaged ones, with weight averaging).
+
+    Args:
+        parts: model, objective, optimiser, schedule and loaders.
+        plan: how long, how precisely, how often to save.
+        recorder: gets one row per epoch and per evaluation, and about 500 rows of single steps.
+        observer: gets the same, for showing.
+        save: writes a checkpoint; called between steps.
+        resume: state of a checkpoint; the run continues from it bit for bit.
+        stop: asked between steps whether to leave.
+
+    Raises:
+        NonFiniteLoss: the loss became NaN or infinite; the last good weights have been saved.
+        Stopped: `stop` asked for it; a checkpoint has been saved.
+    """
+    model, optimizer = parts.model, parts.optimizer
+    context = None if plan.precision == "float32" else autocast(plan.device, plan.precision)
+    guard_every = 1 if plan.device.type == "cpu" else GUARD_EVERY
+    peak_lrs = [group["lr"] for group in optimizer.param_groups]
+    position = Position(EarlyStopping(plan.higher_is_better, plan.patience, plan.min_delta))
+    best = clone_weights(parts)
+    if resume is not None:
+        restore(resume, model, optimizer, parts.average)
+        position, best = Position.from_dict(resume.progress), resume.best or best
+    saved_at = time.perf_counter()
+
+    def checkpoint() -> None:
+        nonlocal saved_at
+        if save is not None:
+            save(capture(model, optimizer, parts.average, best, position.to_dict()))
+            recorder.add("checkpoint", step=position.step, epoch=position.epoch)
+        saved_at = time.perf_counter()
+
+    model.train()
+    while position.epoch < plan.num_epochs and not position.stopping.exhausted:
+        unread: list[Tensor] = []  # losses still on the device
+        last = parts.train.num_batches - 1
+        clock = pulse = time.perf_counter()
+        for number, batch in enumerate(parts.train.epoch(position.epoch, position.batch), position.batch):
+            for group, peak_lr in zip(optimizer.param_groups, peak_lrs, strict=True):
+                group["lr"] = peak_lr * parts.schedule(position.step)
+            update = number == last or (number + 1) % plan.accumulate == 0
+            try:
+                loss = train_step(
+                    model,
+                    parts.objective,
+                    optimizer,
+                    batch,
+                    context=context,
+                    clip_norm=plan.clip_norm,
+                    weight=accumulation_weight(number, last, plan.accumulate),
+                    update=update,
+                    guard=number % guard_every == 0,
+                )
+            except FloatingPointError:
+                checkpoint()
+                raise NonFiniteLoss(describe_failure(parts, batch, position)) from None
+            unread.append(loss)
+            position.sizes.append(len(batch.target))
+            if not update:
+                continue
+            if parts.average is not None:
+                parts.average.update(model)
+            position.batch, position.step = number + 1, position.step + 1
+
+            now = time.perf_counter()
+            stopping = stop is not None and stop.requested is not None
+            if stopping or is_due(plan, position.step, now - saved_at):
+                read_losses(position, unread)
+                add_seconds(position, now - clock)
+                checkpoint()
+                if stop is not None and stop.requested:
+                    text = f"Stopped by {stop.requested} after step {position.step}; the checkpoint is complete."
+                    raise Stopped(text, stop.requested)
+                clock = time.perf_counter()
+            if now - pulse > PULSE_SECONDS:
+                pulse = now
+                read_losses(position, unread)
+                observer.step(position.step, position.losses[-1])
+        read_losses(position, unread)
+        add_seconds(position, time.perf_counter() - clock)
+
+        # The epoch is over: evaluate, write it down, remember the best weights.
+        position.epoch, position.batch = position.epoch + 1, 0
+        row = train_row(position, optimizer.param_groups[0]["lr"])
+        valid_row = evaluate(parts, plan, context, position) if parts.valid is not None else None
+        write_rows(recorder, position, plan, parts.schedule, peak_lrs[0], row, valid_row)
+        if valid_row is None or position.stopping.observe(
+            valid_row[plan.monitor], epoch=position.epoch, step=position.step
+        ):
+            best = clone_weights(parts)
+        position.losses, position.sizes, position.epoch_seconds = [], [], 0.0
+        observer.epoch(row, valid_row)
+
+    if not position.finished:
+        position.finished = True
+        checkpoint()
+    model.load_state_dict(best)
+    return position
+
+
+def accumulation_weight(number: int, last: int, accumulate: int) -> float:
+    """Share of batch `number` in its update: 1 over the batches of its group, which is shorter at the end of an epoch.
+
+    >>> [accumulation_weight(i, 4, 2) for i in range(5)]
+    [0.5, 0.5, 0.5, 0.5, 1.0]
+    """
+    first = number - number % accumulate
+    return 1.0 / (min(first + accumulate - 1, last) - first + 1)
+
+
+def is_due(plan: Plan, step: int, seconds: float) -> bool:
+    """Whether a checkpoint is due: every `checkpoint_steps` steps if given, else every `checkpoint_seconds`."""
+    if plan.checkpoint_steps is not None:
+        return step % plan.checkpoint_steps == 0
+    return seconds > plan.checkpoint_seconds
+
+
+def read_losses(position: Position, unread: list[Tensor]) -> None:
+    """Move losses from the device into the position; this is where the host waits for the device."""
+    if unread:
+        position.losses.extend(torch.stack(unread).tolist())
+        unread.clear()
+
+
+def add_seconds(position: Position, seconds: float) -> None:
+    position.epoch_seconds += seconds
+    position.seconds += seconds
+
+
+def clone_weights(parts: Parts) -> dict[str, Tensor]:
+    """A copy of the weights and buffers that evaluation uses: averaged ones, with weight averaging."""
+    with nullcontext() if parts.average is None else parts.average.averaged(parts.model):
+        return {name: tensor.detach().clone() for name, tensor in parts.model.state_dict().items()}
+
+
+def train_row(position: Position, lr: float) -> dict[str, Any]:
+    """The epoch in numbers. Its loss is the sample-weighted mean over the batches."""
+    num_samples = sum(position.sizes)
+    total = math.fsum(loss * size for loss, size in zip(position.losses, position.sizes, strict=True))
+    return {
+        "split": "train",
+        "step": position.step,
+        "epoch": position.epoch,
+        "loss": total / num_samples,
+        "lr": lr,
+        "samples_per_second": num_samples / max(position.epoch_seconds, 1e-9),
+        "seconds": position.epoch_seconds,
+    }
+
+
+def evaluate(parts: Parts, plan: Plan, context: Any, position: Position) -> dict[str, Any]:
+    """Loss and metrics of the whole validation split, with the averaged weights where there are any."""
+    assert parts.valid is not None
+    with nullcontext() if parts.average is None else parts.average.averaged(parts.model):
+        outputs, target = collect_outputs(parts.model, parts.valid.epoch(0), context=context)
+    loss = parts.objective.loss(outputs, target).item()
+    metrics = parts.objective.metrics(outputs, target)
+    return {"split": "valid", "step": position.step, "epoch": position.epoch, "loss": loss, **metrics}
+
+
+def write_rows(
+    recorder: Recorder,
+    position: Position,
+    plan: Plan,
+    schedule: Callable[[int], float],
+    peak_lr: float,
+    row: dict[str, Any],
+    valid_row: dict[str, Any] | None,
+) -> None:
+    """One row for every `log_every`-th batch of the epoch, one for the epoch, one for its evaluation."""
+    updates = -(-len(position.losses) // plan.accumulate)
+    for number in range(0, len(position.losses), plan.log_every):
+        step = position.step - updates + number // plan.accumulate
+        recorder.add(
+            "metric", split="train_step", step=step + 1, loss=position.losses[number], lr=peak_lr * schedule(step)
+        )
+    recorder.add("metric", **row)
+    if valid_row is not None:
+        recorder.add("metric", **valid_row)
+
+
+def describe_failure(parts: Parts, batch: Any, position: Position) -> str:
+    """Where the NaN or infinity came from, and what was kept."""
+    index = batch.index.tolist()
+    cause = explain_nonfinite(parts.model, batch.inputs, batch.target, lambda i: parts.name_of(index[i]))
+    kept = f"the weights of epoch {position.stopping.best_epoch}" if position.stopping.best_epoch else "the first ones"
+    return f"The loss became NaN or infinite after step {position.step}. {cause} The last good weights, {kept}, are kept."
