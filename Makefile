@@ -29,8 +29,8 @@ $(STAMP): pyproject.toml
 	  $(PYTHON) -m venv --clear $(VENV) \
 	    || { echo 'Could not make $(VENV): Python lacks its venv module (Debian, Ubuntu: python3-venv).'; exit 1; }; \
 	fi
-	@touch $(UNFINISHED)
-	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@trap 'exit 130' INT TERM; touch $(UNFINISHED); \
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]' || { rm -f $(UNFINISHED); exit 1; }
 	@rm -f $(UNFINISHED)
 	@touch $@
 

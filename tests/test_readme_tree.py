@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tools.readme_tree import ROOT, block_of, main, sources, tree
+import pytest
+
+from tools.readme_tree import END, ROOT, START, block_of, first_sentence, main, sources, tree
 
 
 def entries(block: str) -> dict[str, str]:
@@ -51,4 +53,42 @@ def test_tree_of_a_small_package(tmp_path: Path) -> None:
         "workbench.py": "Wires one run: in order",
     }
     assert block.splitlines()[2].startswith("  __init__.py   ")
-    assert callable(main)
+
+
+def test_only_the_block_is_rewritten(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"# Before\n\n{START}\nstale\n{END}\n\nAfter.\n")
+    assert main(readme) == 0
+    text = readme.read_text()
+    assert text.startswith(f"# Before\n\n{START}\n")
+    assert text.endswith(f"{END}\n\nAfter.\n")
+    assert block_of(text) == tree()
+    assert main(readme) == 0
+    assert readme.read_text() == text
+    readme.write_text("no markers\n")
+    assert main(readme) == 1
+
+
+@pytest.mark.parametrize(
+    ("docstring", "sentence"),
+    [
+        ("Nets of LeCun et al. of 1998. More.", "Nets of LeCun et al. of 1998"),
+        ("Short: and sweet.", "Short: and sweet"),
+        (
+            "A first clause that fits: " + "and a long tail, " * 9,
+            "A first clause that fits: " + "and a long tail, " * 2,
+        ),
+        ("word " * 40, None),
+        ("", ""),
+    ],
+)
+def test_first_sentence(docstring: str, sentence: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(f'"""{docstring}"""\n')
+    found = first_sentence(path)
+    assert len(found) <= 120 - 29
+    if sentence is None:
+        assert found.endswith(" ...")
+    else:
+        assert found.startswith(sentence.rstrip(", "))
+        assert not found.endswith("...")

@@ -6,6 +6,7 @@ The block stands between the two marker comments, in a fenced code block; nothin
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import textwrap
 from pathlib import Path
@@ -19,7 +20,7 @@ ORDER = [
     *("data", "models", "objectives", "optim", "training", "record", "reporting", "deploy"),
     *("workbench", "estimators", "cli", "__main__"),
 ]
-COLUMN = 28  # where the descriptions start
+COLUMN = 29  # where the descriptions start
 WIDTH = 120
 
 
@@ -39,11 +40,19 @@ def sources(home: Path) -> list[Path]:
 
 
 def first_sentence(path: Path) -> str:
-    """The first paragraph of a module's docstring up to its first full stop, on one line."""
+    """The first sentence of a module's docstring on one line, cut at a clause where it is too long."""
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     paragraph = " ".join(docstring.split("\n\n")[0].split())
-    sentence = paragraph.split(". ")[0].rstrip(".:")
-    return textwrap.shorten(sentence, WIDTH - COLUMN, placeholder=" ...")
+    sentence = re.split(r"(?<!et al)(?<!e\.g)(?<!i\.e)\. ", paragraph)[0].rstrip(".:")
+    room = WIDTH - COLUMN
+    if len(sentence) <= room:
+        return sentence
+    for marks in (":;", ","):
+        ends = [match.start() for match in re.finditer(f"[{marks}] ", sentence) if 20 <= match.start() <= room]
+        whole = [sentence[:end] for end in ends if sentence[:end].count("(") == sentence[:end].count(")")]
+        if whole:
+            return whole[-1]
+    return textwrap.shorten(sentence, room, placeholder=" ...")
 
 
 def tree(home: Path = ROOT / "limpid") -> str:
@@ -67,11 +76,10 @@ def block_of(readme: str) -> str:
     return readme.partition(START)[2].partition(END)[0].strip()
 
 
-def main() -> int:
-    path = ROOT / "README.md"
+def main(path: Path = ROOT / "README.md") -> int:
     readme = path.read_text(encoding="utf-8")
     if START not in readme or END not in readme:
-        print(f"README.md lacks the markers {START} and {END}.", file=sys.stderr)
+        print(f"{path} lacks the markers {START} and {END}.", file=sys.stderr)
         return 1
     before, after = readme.partition(START)[0], readme.partition(END)[2]
     path.write_text(f"{before}{START}\n\n{tree()}\n\n{END}{after}", encoding="utf-8")
