@@ -1,0 +1,64 @@
+"""Multi-layer perceptron for tables, vectors and small images.
+
+    x_n = dropout(g(norm(W_n x_{n-1} + b_n)))        the last layer: W x + b alone
+
+Shapes: B batch, F numbers, N category columns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from limpid.config import ModelConfig
+from limpid.models.embedding import CategoryEmbedding
+from limpid.models.initialize import initialize
+from limpid.spec import DataSpec
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": lambda: nn.ReLU(inplace=True),
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "leaky_relu": lambda: nn.LeakyReLU(inplace=True),
+    "elu": lambda: nn.ELU(inplace=True),
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+}
+NORMS: dict[str, Callable[[int], nn.Module]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+DEFAULT_HIDDEN = (128, 64)
+
+
+class WithCategories(nn.Module):
+    """Numbers and category vectors side by side, then the layers."""
+
+    def __init__(self, embedding: CategoryEmbedding, layers: nn.Module) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.layers = layers
+
+    def forward(self, x_BF: Tensor, codes_BN: Tensor) -> Tensor:
+        return self.layers(torch.cat((x_BF, self.embedding(codes_BN)), dim=1))
+
+
+def build_mlp(config: ModelConfig, spec: DataSpec) -> nn.Module:
+    """Hidden layers of the configured widths; images and other arrays are flattened, category codes embedded."""
+    widths = DEFAULT_HIDDEN if config.hidden is None else config.hidden
+    embedding = CategoryEmbedding(spec.cardinalities, config.embedding) if spec.cardinalities else None
+    width = math.prod(spec.input_shape) + (embedding.width if embedding else 0)
+    layers: list[nn.Module] = [nn.Flatten()] if len(spec.input_shape) > 1 else []
+    for width_out in widths:
+        # A batch norm subtracts the mean, and with it any bias before it.
+        layers.append(nn.Linear(width, width_out, bias=config.norm != "batch"))
+        if config.norm in NORMS:
+            layers.append(NORMS[config.norm](width_out))
+        layers.append(ACTIVATIONS[config.activation]())
+        if config.dropout:
+            layers.append(nn.Dropout(config.dropout))
+        width = width_out
+    head = nn.Linear(width, spec.num_outputs)
+    body = nn.Sequential(*layers, head)
+    initialize(body, head, activation=config.activation)
+    return WithCategories(embedding, body) if embedding else body

@@ -1,0 +1,298 @@
+"""What is wanted of a network: the loss of a batch, the decision, the metrics, and the loss of knowing nothing.
+
+An objective is chosen once, by task, so that nothing is decided in the step. Losses are computed in float32 from
+logits (whatever the outputs' dtype), which keeps them finite for any finite logit, and never wait for the device.
+
+Shapes: B batch, K classes or labels, T regression targets.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from limpid.config import ObjectiveConfig
+from limpid.errors import ConfigError
+from limpid.objectives import metrics
+from limpid.spec import DataSpec, Task
+
+TASK_LOSSES: dict[Task, tuple[str, ...]] = {  # the first is the task's own
+    "classification": ("cross_entropy",),
+    "binary": ("bce",),
+    "multilabel": ("bce",),
+    "regression": ("mse", "mae", "huber"),
+}
+
+
+class Objective(ABC):
+    """One task: `loss` for the step, the rest for evaluation.
+
+    `score` names the headline metric; `prior` holds the outputs of a network that knows the training split's class
+    frequencies (or mean) and nothing else.
+    """
+
+    score: str
+    higher_is_better: bool = True
+    prior: Tensor
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Mean loss of a batch, a float32 scalar on the outputs' device."""
+        return self.losses(outputs, target).mean()
+
+    @abstractmethod
+    def losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Loss of each sample, (B,) float32."""
+
+    @abstractmethod
+    def predict(self, outputs: Tensor) -> Tensor:
+        """Decisions: class indices, zeros and ones, or values in the target's units."""
+
+    @abstractmethod
+    def probabilities(self, outputs: Tensor) -> Tensor | None:
+        """(B, number of class or label names), or None for regression."""
+
+    @abstractmethod
+    def metrics(self, outputs: Tensor, target: Tensor) -> dict[str, float]:
+        """Every figure of merit, from the outputs and targets of a whole split."""
+
+    def chance(self, target: Tensor) -> float:
+        """Loss on this target of answering `prior` to everything.
+
+        On the training split that is the entropy of the class frequencies, or 1 for the squared error of a
+        standardised target.
+        """
+        outputs = self.prior.to(target.device).expand(len(target), -1)
+        return float(self.loss(outputs, target))
+
+
+class Classification(Objective):
+    """One of K classes. Target: int64 (B,), or float probabilities (B, K) from mixing samples.
+
+    L = -sum_k t_k log softmax(z)_k,  t smoothed to (1 - s) t + s / K,  times the true class's weight
+    """
+
+    score = "accuracy"
+
+    def __init__(self, counts: tuple[int, ...], num_classes: int, smoothing: float, weights: Tensor | None) -> None:
+        self.num_classes = num_classes
+        self.smoothing = smoothing
+        self.weights = weights
+        self.prior = _log_frequencies(counts or (1,) * num_classes, weights)
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        if self.weights is None:
+            return F.cross_entropy(outputs.float(), target, label_smoothing=self.smoothing)
+        return self.losses(outputs, target).mean()
+
+    def losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        if self.weights is not None and self.weights.device != outputs.device:
+            self.weights = self.weights.to(outputs.device)
+        return F.cross_entropy(outputs.float(), target, self.weights, label_smoothing=self.smoothing, reduction="none")
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        """Class indices, int64 (B,)."""
+        return outputs.argmax(dim=1)
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        return outputs.float().softmax(dim=1)
+
+    def metrics(self, outputs: Tensor, target: Tensor) -> dict[str, float]:
+        confusion_KK = metrics.confusion_matrix(self.predict(outputs), target, self.num_classes)
+        figures = {
+            "accuracy": metrics.accuracy(self.predict(outputs), target),
+            "balanced_accuracy": metrics.balanced_accuracy(confusion_KK),
+            "macro_f1": metrics.macro_f1(confusion_KK),
+            "log_loss": metrics.log_loss(outputs, target),
+        }
+        if self.num_classes > 5:
+            figures["top5_error"] = metrics.top_k_error(outputs, target, 5)
+        return figures
+
+
+class Binary(Objective):
+    """Two classes by one logit. Target: float (B, 1), 1 for the positive class.
+
+    L = -(t ln p + (1 - t) ln(1 - p)),  p = sigmoid(z),  t smoothed to (1 - s) t + s / 2,  times the class's weight
+    """
+
+    score = "accuracy"
+
+    def __init__(self, counts: tuple[int, ...], smoothing: float, weights: Tensor | None) -> None:
+        self.smoothing = smoothing
+        self.weights = weights
+        log_frequencies = _log_frequencies(counts or (1, 1), weights)
+        self.prior = log_frequencies[1:] - log_frequencies[:1]
+
+    def losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        losses_B1 = F.binary_cross_entropy_with_logits(
+            outputs.float(), _smooth(target, self.smoothing), reduction="none"
+        )
+        if self.weights is not None:
+            if self.weights.device != outputs.device:
+                self.weights = self.weights.to(outputs.device)
+            losses_B1 = losses_B1 * (self.weights[0] + target * (self.weights[1] - self.weights[0]))
+        return losses_B1.squeeze(1)
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        """Indices of the two classes, int64 (B,)."""
+        return (outputs.squeeze(1) > 0).long()
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """(B, 2): of the negative and of the positive class."""
+        p_B1 = outputs.float().sigmoid()
+        return torch.cat((1 - p_B1, p_B1), dim=1)
+
+    def metrics(self, outputs: Tensor, target: Tensor) -> dict[str, float]:
+        guess_B, truth_B = self.predict(outputs), target.squeeze(1).long()
+        return {
+            "accuracy": metrics.accuracy(guess_B, truth_B),
+            "balanced_accuracy": metrics.balanced_accuracy(metrics.confusion_matrix(guess_B, truth_B, 2)),
+            "f1": metrics.f1(guess_B, truth_B),
+            "auc": metrics.auc(outputs, target),
+            "log_loss": metrics.binary_log_loss(outputs, target),
+        }
+
+
+class Multilabel(Objective):
+    """Any of K labels, each by its own logit. Target: float (B, K) of zeros and ones. L: the mean of K binary losses."""
+
+    score = "accuracy"
+
+    def __init__(self, counts: tuple[int, ...], num_train: int, num_labels: int, smoothing: float) -> None:
+        self.smoothing = smoothing
+        positive_K = torch.tensor(counts, dtype=torch.float64) if counts else torch.zeros(num_labels).double()
+        total = num_train if counts else 0
+        self.prior = ((positive_K + 0.5) / (total - positive_K + 0.5)).log().float()
+
+    def losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        target_BK = _smooth(target, self.smoothing)
+        return F.binary_cross_entropy_with_logits(outputs.float(), target_BK, reduction="none").mean(dim=1)
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        """Zeros and ones, int64 (B, K)."""
+        return (outputs > 0).long()
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        return outputs.float().sigmoid()
+
+    def metrics(self, outputs: Tensor, target: Tensor) -> dict[str, float]:
+        guess_BK, truth_BK = self.predict(outputs), target.long()
+        f1s = [metrics.f1(guess_BK[:, k], truth_BK[:, k]) for k in range(target.shape[1])]
+        return {
+            "accuracy": metrics.accuracy(guess_BK, truth_BK),
+            "exact_match": (guess_BK == truth_BK).all(dim=1).double().mean().item(),
+            "macro_f1": sum(f1s) / len(f1s),
+            "log_loss": metrics.binary_log_loss(outputs, target),
+        }
+
+
+class Regression(Objective):
+    """T numbers. The network works in units of the standardised target, z = (y - mean) / std; decisions and metrics are
+    in the target's own units. Target: float (B, T).
+
+        mse (f - z)^2       mae |f - z|       huber  e^2 / 2 if |e| <= delta else delta (|e| - delta / 2)
+    """
+
+    score = "r2"
+
+    def __init__(self, mean_T: Tensor, std_T: Tensor, loss: str, delta: float) -> None:
+        self.mean_T = mean_T
+        self.std_T = torch.where(std_T > 0, std_T, 1.0)
+        self.prior = torch.zeros_like(mean_T)
+        pointwise: dict[str, Callable[..., Tensor]] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
+        self.pointwise = pointwise[loss]
+        self.arguments = {"delta": delta} if loss == "huber" else {}
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return self.pointwise(outputs.float(), self._standardise(target), **self.arguments)
+
+    def losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        z_BT = self._standardise(target)
+        return self.pointwise(outputs.float(), z_BT, reduction="none", **self.arguments).mean(dim=1)
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        """Values in the target's units, float32 (B, T)."""
+        self._follow(outputs)
+        return outputs.float() * self.std_T + self.mean_T
+
+    def probabilities(self, outputs: Tensor) -> None:
+        return None
+
+    def metrics(self, outputs: Tensor, target: Tensor) -> dict[str, float]:
+        values_BT = self.predict(outputs)
+        return {
+            "r2": metrics.r2(values_BT, target),
+            "rmse": metrics.rmse(values_BT, target),
+            "mae": metrics.mae(values_BT, target),
+        }
+
+    def _standardise(self, target_BT: Tensor) -> Tensor:
+        self._follow(target_BT)
+        return (target_BT - self.mean_T) / self.std_T
+
+    def _follow(self, tensor: Tensor) -> None:
+        if self.mean_T.device != tensor.device:
+            self.mean_T, self.std_T = self.mean_T.to(tensor.device), self.std_T.to(tensor.device)
+
+
+def build_objective(config: ObjectiveConfig, spec: DataSpec) -> Objective:
+    """The objective of the spec's task, with the configured loss.
+
+    Raises ConfigError for a loss, smoothing or class weights that the task does not have.
+    """
+    allowed = TASK_LOSSES[spec.task]
+    loss = allowed[0] if config.loss == "auto" else config.loss
+    if loss not in allowed:
+        raise ConfigError(f"objective.loss={loss} does not fit {spec.task}; use {' or '.join(allowed)}.")
+    smoothing = config.label_smoothing or 0.0
+    if spec.task == "regression" and smoothing:
+        raise ConfigError("objective.label_smoothing is for classes; this is a regression.")
+    weights = class_weights(config, spec)
+    if spec.task == "classification":
+        return Classification(spec.class_counts, spec.num_outputs, smoothing, weights)
+    if spec.task == "binary":
+        return Binary(spec.class_counts, smoothing, weights)
+    if spec.task == "multilabel":
+        return Multilabel(spec.class_counts, spec.num_train, spec.num_outputs, smoothing)
+    mean = torch.tensor(spec.target_mean or (0.0,) * spec.num_outputs, dtype=torch.float32)
+    std = torch.tensor(spec.target_std or (1.0,) * spec.num_outputs, dtype=torch.float32)
+    return Regression(mean, std, loss, config.huber_delta)
+
+
+def class_weights(config: ObjectiveConfig, spec: DataSpec) -> Tensor | None:
+    """Weight of each class, scaled so that the mean over the training split is 1 and the learning rate keeps its meaning.
+
+    Balanced: N / (K n_k). Raises ConfigError when the task has no classes or the number of weights is another.
+    """
+    if config.class_weights is None:
+        return None
+    if spec.task not in ("classification", "binary"):
+        raise ConfigError(f"objective.class_weights is for one of several classes; this is {spec.task}.")
+    num_classes = 2 if spec.task == "binary" else spec.num_outputs
+    counts = torch.tensor(spec.class_counts or (1,) * num_classes, dtype=torch.float64).clamp(min=1)
+    if config.class_weights == "balanced":
+        weights = 1 / counts
+    elif len(config.class_weights) == num_classes and min(config.class_weights) >= 0 < max(config.class_weights):
+        weights = torch.tensor(config.class_weights, dtype=torch.float64)
+    else:
+        raise ConfigError(
+            f"objective.class_weights={list(config.class_weights)}: expected {num_classes} numbers of 0 or more, not "
+            f"all 0, one for each of {', '.join(spec.classes) or 'the classes'}, or balanced."
+        )
+    return (weights * counts.sum() / (weights * counts).sum()).float()
+
+
+def _log_frequencies(counts: tuple[int, ...], weights: Tensor | None) -> Tensor:
+    # half a sample for a class without any keeps the logarithm finite
+    mass = torch.tensor(counts, dtype=torch.float64).clamp(min=0.5)
+    if weights is not None:
+        mass = mass * weights.clamp(min=1e-12)
+    return (mass / mass.sum()).log().float()
+
+
+def _smooth(target: Tensor, smoothing: float) -> Tensor:
+    return target * (1 - smoothing) + smoothing / 2 if smoothing else target
