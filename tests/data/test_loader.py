@@ -15,10 +15,10 @@ CPU = torch.device("cpu")
 class SlowRows:
     """Rows that are not resident: they are handed out one batch at a time."""
 
-    def __init__(self, *tensors, bad=(), error=OSError("disk gone")):
+    def __init__(self, *tensors, bad=(), error=None):
         self.tensors = tensors
         self.bad = set(bad)
-        self.error = error
+        self.error = error or OSError("disk gone")
         self.calls = 0
 
     def __len__(self):

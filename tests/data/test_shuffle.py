@@ -29,7 +29,8 @@ def test_uniforms_equal_the_formula_on_plain_integers():
 def test_uniforms_look_uniform_and_uncorrelated():
     index = torch.arange(50_000)
     u = uniforms(0, 0, index, 3).double()
-    assert 0.0 <= u.min() and u.max() < 1.0
+    assert u.min() >= 0.0
+    assert u.max() < 1.0
     # Five standard errors: sd of the mean is 1/sqrt(12 n), of a correlation 1/sqrt(n).
     n = len(index)
     assert (u.mean(0) - 0.5).abs().max() < 5 / (12 * n) ** 0.5
