@@ -35,7 +35,9 @@ MAY_IMPORT = {
     "reporting": {"errors", "spec", "record"},
     "deploy": BASE | {"data", "models", "objectives", "record"},
     "defaults": BASE,
-    "workbench": BASE | FOLDERS | {"defaults"},
+    "wiring": BASE | FOLDERS | {"defaults"},
+    "scoring": BASE | FOLDERS | {"wiring"},
+    "workbench": BASE | FOLDERS | {"defaults", "wiring", "scoring"},
     "estimators": BASE | FOLDERS | {"workbench"},
     "cli": {"errors", "config", "workbench", "reporting"},
 }

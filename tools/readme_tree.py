@@ -18,7 +18,7 @@ END = "<!-- end of tree -->"
 ORDER = [
     *("__init__", "errors", "config", "spec", "device", "defaults"),
     *("data", "models", "objectives", "optim", "training", "record", "reporting", "deploy"),
-    *("workbench", "estimators", "cli", "__main__"),
+    *("wiring", "scoring", "workbench", "estimators", "cli", "__main__"),
 ]
 COLUMN = 29  # where the descriptions start
 WIDTH = 120
