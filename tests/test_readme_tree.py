@@ -76,7 +76,7 @@ def test_only_the_block_is_rewritten(tmp_path: Path) -> None:
         ("Short: and sweet.", "Short: and sweet"),
         (
             "A first clause that fits: " + "and a long tail, " * 9,
-            "A first clause that fits: " + "and a long tail, " * 2,
+            "A first clause that fits",
         ),
         ("word " * 40, None),
         ("", ""),
