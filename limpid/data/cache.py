@@ -39,11 +39,10 @@ def load_array(kind: str, key: str) -> NDArray[np.generic] | None:
 
 def save_array(kind: str, key: str, array: NDArray[np.generic]) -> None:
     """Keep an array; without a writable folder or enough space, do nothing."""
-    with suppress(OSError), new_entry(kind, key) as partial:
-        with partial.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
+    with suppress(OSError), new_entry(kind, key) as partial, partial.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextmanager

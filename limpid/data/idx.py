@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from limpid.config import DataConfig
 from limpid.data.cache import digest, load_array, save_array
 from limpid.data.dataset import Dataset
-from limpid.data.pixels import Images, Pixels, Source, image_dataset
+from limpid.data.pixels import Images, Source, image_dataset
 from limpid.errors import ConfigError, DataError
 
 VALUE_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -73,7 +73,7 @@ def load_idx(
     classes = tuple(class_names[v] if class_names and v < len(class_names) else str(v) for v in values)
     files = [file for pair in pairs.values() for file in (pair.images, pair.labels)]
     test = pairs.get("test")
-    height, width = train.pixels_NCHW.shape[2:]
+    height, width = train.pixels.shape[2:]
     source = Source(
         name=name or folder.name,
         train=train,
@@ -153,14 +153,14 @@ def _read_pair(pair: IdxPair, code_of: dict[int, int] | None, rgb: bool) -> tupl
     if unseen:
         raise DataError(f"{pair.labels} has labels that the training labels do not have: {unseen[:10]}.")
     codes = np.searchsorted(np.array(sorted(code_of)), labels).astype(np.int64)
-    pixels: Pixels = images[:, None]
+    pixels = images[:, None].view(np.uint8)
     return Images(np.repeat(pixels, 3, axis=1) if rgb else pixels, codes), code_of
 
 
 def _header(data: bytes, path: Path) -> tuple[np.dtype[np.generic], tuple[int, ...], int]:
     if not data:
         raise DataError(f"{path} is empty.")
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in VALUE_TYPES or not 1 <= data[3]:
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in VALUE_TYPES or data[3] < 1:
         raise DataError(f"{path} is not an IDX file: it starts with {data[:4].hex(' ')} instead of 00 00 08 ...")
     start = 4 + 4 * data[3]
     if len(data) < start:

@@ -131,7 +131,7 @@ def _load_batches(name: str, named: Named, base: Path, config: DataConfig, seed:
         train=train,
         classes=tuple(classes),
         preparation={"kind": "image", "size": [32, 32], "colour": "rgb", "fit": config.fit},
-        fingerprint=digest(train.pixels_NCHW.data),
+        fingerprint=digest(train.pixels.data),
         test_size=10_000,
         read_test=lambda: read(False)[0],
     )

@@ -31,8 +31,8 @@ EXACT_ROWS = 256
 class Images:
     """Decoded images of one source with their labels."""
 
-    pixels_NCHW: Pixels  # may be mapped from disk
-    label_N: NDArray[np.int64]
+    pixels: Pixels  # (N, C, H, W), may be mapped from disk
+    labels: NDArray[np.int64]  # (N,) codes 0..K-1
     names: list[str] | None = None  # file of each image
 
 
@@ -57,14 +57,14 @@ class Source:
 class MappedRows:
     """Images that stay on disk: rows are read from the mapped array when asked for."""
 
-    pixels_NCHW: Pixels
-    row_N: NDArray[np.int64]
+    pixels: Pixels  # (M, C, H, W), mapped from disk
+    numbers: NDArray[np.int64]  # (N,) which of them
 
     def __len__(self) -> int:
-        return len(self.row_N)
+        return len(self.numbers)
 
     def take(self, index_B: Tensor) -> tuple[Tensor, ...]:
-        return (torch.from_numpy(self.pixels_NCHW[self.row_N[index_B.cpu().numpy()]]),)
+        return (torch.from_numpy(self.pixels[self.numbers[index_B.cpu().numpy()]]),)
 
 
 def image_dataset(source: Source, config: DataConfig, seed: int) -> Dataset:
@@ -80,25 +80,25 @@ def image_dataset(source: Source, config: DataConfig, seed: int) -> Dataset:
     valid_share, test_share = split_shares(config, has_test=has_test)
     if source.valid is not None:
         valid_share = 0.0
-    label_N = source.train.label_N
+    label_N = source.train.labels
     train_rows, valid_rows, test_rows = split_indices(
         len(label_N), labels=label_N, valid_share=valid_share, test_share=test_share, seed=seed
     )
-    resident = fits_in_memory(source.train.pixels_NCHW.nbytes, config.memory_share)
+    resident = fits_in_memory(source.train.pixels.nbytes, config.memory_share)
     train = _split(source.train, train_rows, task, resident)
     if source.valid is not None:
-        valid: Split | None = _split(source.valid, np.arange(len(source.valid.label_N)), task, resident)
+        valid: Split | None = _split(source.valid, np.arange(len(source.valid.labels)), task, resident)
     else:
         valid = _split(source.train, valid_rows, task, resident) if len(valid_rows) else None
 
     def make_test() -> Split | None:
         if source.read_test is not None:
             test = source.read_test()
-            return _split(test, np.arange(len(test.label_N)), task, resident)
+            return _split(test, np.arange(len(test.labels)), task, resident)
         return _split(source.train, test_rows, task, resident) if len(test_rows) else None
 
     mean, std = channel_statistics(train.rows)
-    channels, height, width = source.train.pixels_NCHW.shape[1:]
+    channels, height, width = source.train.pixels.shape[1:]
     counts = np.bincount(label_N[train_rows], minlength=len(source.classes))
     spec = DataSpec(
         name=source.name,
@@ -192,12 +192,12 @@ def _task(config: DataConfig, classes: tuple[str, ...]) -> Any:
 
 
 def _split(images: Images, row_N: NDArray[np.int64], task: str, resident: bool) -> Split:
-    label_N = torch.from_numpy(images.label_N[row_N])
+    label_N = torch.from_numpy(images.labels[row_N])
     names = None if images.names is None else [images.names[i] for i in row_N.tolist()]
-    rows: Rows = MappedRows(images.pixels_NCHW, row_N)
+    rows: Rows = MappedRows(images.pixels, row_N)
     if resident:
-        everything = len(row_N) == len(images.label_N)
-        pixels = np.array(images.pixels_NCHW) if everything else images.pixels_NCHW[row_N]
+        everything = len(row_N) == len(images.labels)
+        pixels = np.array(images.pixels) if everything else images.pixels[row_N]
         rows = ResidentRows((torch.from_numpy(pixels),))
     target = label_N.float().unsqueeze(1) if task == "binary" else label_N
     return Split(rows, target, names, torch.from_numpy(row_N))
