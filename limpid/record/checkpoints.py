@@ -38,6 +38,7 @@ class Checkpoint:
 
     path: Path
     step: int
+    events_size: int  # bytes of events.jsonl that were written before it
     files: dict[str, tuple[int, str]]  # name -> (size in bytes, SHA-256 in hexadecimal)
     skipped: list[str] = field(default_factory=list)
 
@@ -54,7 +55,9 @@ class Checkpoint:
         return data
 
 
-def write_checkpoint(folder: Path, run_id: str, step: int, contents: dict[str, bytes]) -> Checkpoint:
+def write_checkpoint(
+    folder: Path, run_id: str, step: int, contents: dict[str, bytes], *, events_size: int
+) -> Checkpoint:
     """Write, force, rename and read back one checkpoint; the run's lock must be held.
 
     Raises DiskFull or RecordError when it could not be written, CheckpointError when what was read back differs. The
@@ -69,7 +72,7 @@ def write_checkpoint(folder: Path, run_id: str, step: int, contents: dict[str, b
         files.make_folder(temporary)
         for name, data in contents.items():
             files.write_new(temporary / name, data)
-        files.write_new(temporary / MANIFEST, _encode_manifest(run_id, step, entries))
+        files.write_new(temporary / MANIFEST, _encode_manifest(run_id, step, events_size, entries))
         files.sync_folder(temporary)
         final = folder / _next_name(folder, step)
         files.rename(temporary, final)
@@ -150,9 +153,10 @@ def _next_name(folder: Path, step: int) -> str:
     return f"{step:08d}-{max(taken) + 1}" if taken else f"{step:08d}"
 
 
-def _encode_manifest(run_id: str, step: int, entries: dict[str, tuple[int, str]]) -> bytes:
+def _encode_manifest(run_id: str, step: int, events_size: int, entries: dict[str, tuple[int, str]]) -> bytes:
     listed = {name: {"size": size, "sha256": digest} for name, (size, digest) in sorted(entries.items())}
-    return (json.dumps({"format": FORMAT, "run": run_id, "step": step, "files": listed}, indent=1) + "\n").encode()
+    manifest = {"format": FORMAT, "run": run_id, "step": step, "events_size": events_size, "files": listed}
+    return (json.dumps(manifest, indent=1) + "\n").encode()
 
 
 def _read_manifest(path: Path, run_id: str) -> Checkpoint:
@@ -167,14 +171,14 @@ def _read_manifest(path: Path, run_id: str) -> Checkpoint:
         raise CheckpointError(f"{origin}: format {manifest.get('format')!r}; this version reads {FORMAT}.")
     if manifest.get("run") != run_id:
         raise CheckpointError(f"{origin}: it belongs to run {manifest.get('run')!r}, not to {run_id!r}.")
-    step = manifest.get("step")
+    step, events_size = manifest.get("step"), manifest.get("events_size")
     match = _FOLDER_NAME.fullmatch(path.name)
-    if not isinstance(step, int) or match is None or int(match[1]) != step:
-        raise CheckpointError(f"{origin} is damaged: step {step!r} does not agree with the folder's name.")
+    if type(step) is not int or type(events_size) is not int or match is None or int(match[1]) != step:
+        raise CheckpointError(f"{origin} is damaged: step {step!r} of the folder {path.name}.")
     entries = _read_entries(manifest.get("files"), origin)
-    if _encode_manifest(run_id, step, entries) != data:  # any other bytes were not written by us
+    if _encode_manifest(run_id, step, events_size, entries) != data:  # any other bytes were not written by us
         raise CheckpointError(f"{origin} is damaged: it was altered after it was written.")
-    return Checkpoint(path, step, entries)
+    return Checkpoint(path, step, events_size, entries)
 
 
 def _read_entries(listed: Any, origin: Path) -> dict[str, tuple[int, str]]:

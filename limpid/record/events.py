@@ -23,6 +23,9 @@ TEXT_KEYS = frozenset({"kind", "time", "split", "text", "reason", "file", "statu
 # Rows that conclude a session; a resumed run concludes anew.
 CLOSING_KINDS = frozenset({"result", "predictions", "throughput", "end"})
 
+# Rows about the session itself, true whatever happens later.
+LASTING_KINDS = frozenset({"checkpoint", "note"})
+
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 # JSON allows these unescaped, terminals and line splitters do not take them kindly: DEL, C1 controls, U+2028, U+2029.
@@ -81,15 +84,27 @@ class EventLog:
             else:
                 self._file.cut(whole)
 
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return self._file.size
+
     def append(self, row: Row) -> None:
         self._file.append(encode_row(row))
 
-    def truncate_after(self, step: int) -> None:
-        """Drop the rows beyond `step`, those that conclude a session, and damaged ones; the file is replaced whole."""
-        lines = _read(self.path).split(b"\n")
-        kept = [line for line in lines if (row := decode_row(line)) is not None and not _is_beyond(row, step)]
-        text = b"".join(line + b"\n" for line in kept)
-        if text == b"\n".join(lines):
+    def truncate_after(self, step: int, certain: int) -> None:
+        """Go back to where the log stood after `step`; the file is replaced whole.
+
+        The first `certain` bytes, written before the checkpoint of that step, stay as they are; behind them only
+        checkpoint rows and notes do. Without such bytes the rows' own steps decide.
+        """
+        data = _read(self.path)
+        if not 0 < certain <= len(data) or data[certain - 1 : certain] != b"\n":
+            certain = 0
+        rows = [(line, decode_row(line)) for line in data[certain:].split(b"\n")]
+        kept = [line + b"\n" for line, row in rows if row is not None and _is_kept(row, step, bool(certain))]
+        text = data[:certain] + b"".join(kept)
+        if text == data:
             return
         self._file.close()
         try:
@@ -104,9 +119,11 @@ class EventLog:
         self._file.close()
 
 
-def _is_beyond(row: Row, step: int) -> bool:
+def _is_kept(row: Row, step: int, is_behind_checkpoint: bool) -> bool:
     at = row.get("step")
-    return row["kind"] in CLOSING_KINDS or (isinstance(at, int | float) and at > step)
+    if isinstance(at, int | float) and at > step:
+        return False
+    return row["kind"] in LASTING_KINDS if is_behind_checkpoint else row["kind"] not in CLOSING_KINDS
 
 
 def _read(path: Path) -> bytes:

@@ -107,7 +107,7 @@ class AppendFile:
         with _reported(path):
             _count("open", path)
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY, 0o666)
-        self._size = os.fstat(self._descriptor).st_size
+        self.size = os.fstat(self._descriptor).st_size  # bytes
 
     def append(self, line: bytes) -> None:
         """Append bytes ending in a newline. After a failure the file ends where it ended before, if that can be had."""
@@ -116,16 +116,16 @@ class AppendFile:
                 _write_all(self._descriptor, line, self.path)
             except BaseException:
                 with contextlib.suppress(OSError):  # the first error is the one to report
-                    os.ftruncate(self._descriptor, self._size)
+                    os.ftruncate(self._descriptor, self.size)
                 raise
-        self._size += len(line)
+        self.size += len(line)
 
     def cut(self, size: int) -> None:
         """Drop everything after the first `size` bytes."""
         with _reported(self.path):
             _count("write", self.path)
             os.ftruncate(self._descriptor, size)
-        self._size = size
+        self.size = size
 
     def sync(self) -> None:
         """Force what was appended, and the file's name, to the disk."""

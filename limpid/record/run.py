@@ -92,8 +92,12 @@ class Run:
         return rows if kind is None else [row for row in rows if row["kind"] == kind]
 
     def truncate_after(self, step: int) -> None:
-        """Forget what was logged after `step`, and how the last session ended, because both will happen again."""
-        self._writer().truncate_after(step)
+        """Forget what was logged after the checkpoint of `step`, because it will happen again; notes are kept.
+
+        Where there is no such checkpoint, rows of later steps and those that conclude a session are forgotten.
+        """
+        latest = self.latest_checkpoint()
+        self._writer().truncate_after(step, latest.events_size if latest and latest.step == step else 0)
 
     def write_checkpoint(self, step: int, contents: dict[str, bytes], *, keep: int) -> Path:
         """Write a checkpoint, prove it, and only then remove all but the `keep` newest.
@@ -102,9 +106,10 @@ class Run:
         fail the save: it is noted in the events.
         """
         assert keep >= 1, "the newest checkpoint is always kept"
-        self._writer().sync()
+        log = self._writer()
+        log.sync()
         folder = self.path / CHECKPOINTS
-        written = checkpoints.write_checkpoint(folder, self.id, step, contents)
+        written = checkpoints.write_checkpoint(folder, self.id, step, contents, events_size=log.size)
         for problem in checkpoints.retain(folder, written, keep):
             self.add("note", text=problem)
         return written.path

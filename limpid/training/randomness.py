@@ -1,0 +1,40 @@
+"""The states of all global random generators, so that a resumed run draws the numbers that it would have drawn.
+
+Batches and augmentation do not need this: they are functions of (seed, epoch, index). Dropout does, and so may a
+module or an augmentation of the user's own.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def capture_random() -> dict[str, Any]:
+    """States of torch (CPU, every GPU in use, MPS), NumPy and Python, as tensors and plain JSON values."""
+    version, words, spare = random.getstate()
+    kind, keys, position, has_spare, np_spare = np.random.get_state(legacy=True)
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "mps": torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
+        "python": [version, list(words), spare],
+        "numpy": [str(kind), np.asarray(keys).tolist(), int(position), int(has_spare), float(np_spare)],
+    }
+
+
+def restore_random(states: dict[str, Any]) -> None:
+    """Put the generators back to captured states; those of devices that this machine lacks are left out."""
+    torch.set_rng_state(states["torch"])
+    if torch.cuda.is_available():
+        for device, state in enumerate(states["cuda"][: torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(state, device)
+    if states["mps"] is not None and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(states["mps"])
+    version, words, spare = states["python"]
+    random.setstate((version, tuple(words), spare))
+    kind, keys, position, has_spare, np_spare = states["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), position, has_spare, np_spare))
