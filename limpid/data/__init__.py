@@ -1,0 +1,1 @@
+"""What goes in: from a source to three splits, their spec, and batches."""

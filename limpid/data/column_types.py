@@ -1,0 +1,177 @@
+"""What kind of thing a column holds, and its cells as numbers.
+
+Four types: number, category, boolean, date. A cell counts as missing when it is empty or "?"; in columns that are
+otherwise numbers, booleans or dates, also when it is NA, N/A, nan, null, None or "-". In a category column those words
+are values like any other (NA is a country).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from limpid.data.delimited import MISSING
+from limpid.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Type = Literal["number", "category", "boolean", "date"]
+
+# (word of false, word of true), in small letters
+BOOLEAN_WORDS = (("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"), ("off", "on"))
+DATE_FORMATS = (
+    "%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S%.fZ", "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M",
+)  # fmt: skip
+# Longest integer that float64 holds exactly, in digits; longer ones are identifiers.
+LONGEST_NUMBER = 15
+# A column of text in which this share of the cells are numbers probably holds a typing error.
+ALMOST_NUMBERS = 0.9
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """A type with the form of its text: a date format, or the word of true; `note` is for people."""
+
+    type: Type
+    form: str = ""
+    note: str = ""
+
+
+def infer_type(column: pl.Series) -> ColumnType | None:
+    """Type of a column from its cells; None when every cell is missing.
+
+    Raises DataError for nested cells (lists, structs).
+    """
+    import polars as pl
+
+    kind = column.dtype
+    if kind != pl.String:
+        if column.null_count() == len(column):
+            return None
+        if kind == pl.Boolean:
+            return ColumnType("boolean")
+        if kind.is_numeric():
+            return ColumnType("number")
+        if kind in (pl.Date, pl.Datetime):
+            return ColumnType("date")
+        raise DataError(
+            f"Column {column.name!r} holds {kind} cells. Expected numbers, text, booleans or dates; drop the column "
+            "(data.drop) or flatten it first."
+        )
+    cells = column.unique().drop_nulls()
+    cells = cells.filter(cells != "?")
+    present = cells.filter(~cells.str.to_lowercase().is_in(MISSING))
+    if len(cells) == 0:
+        return None
+    if len(present) == 0:
+        return ColumnType("category")  # nothing but words like NA
+    parsed = present.cast(pl.Float64, strict=False)
+    if parsed.null_count() == 0:
+        if present.str.contains(r"^[-+]?0\d").any():
+            return ColumnType("category", note="digits with leading zeros are kept as text")
+        if present.str.contains(rf"^[-+]?\d{{{LONGEST_NUMBER + 1},}}$").any():
+            return ColumnType("category", note=f"integers of more than {LONGEST_NUMBER} digits are kept as text")
+        return ColumnType("number")
+    for no, yes in BOOLEAN_WORDS:
+        if len(present) <= 4 and present.str.to_lowercase().is_in([no, yes]).all():
+            return ColumnType("boolean", yes)
+    form = _date_format(present)
+    if form:
+        return ColumnType("date", form)
+    share = 1.0 - parsed.null_count() / len(parsed)
+    if share >= ALMOST_NUMBERS and len(parsed) >= 10:
+        odd = present.filter(parsed.is_null())
+        return ColumnType("category", note=f"text, because {len(odd)} cell(s) are not numbers, such as {odd[0]!r}")
+    return ColumnType("category")
+
+
+def declared_type(column: pl.Series, type_: Type) -> ColumnType:
+    """The type that the user names, with the form that its text has. Raises DataError when no cell allows it."""
+    import polars as pl
+
+    inferred = infer_type(column)
+    if inferred is not None and inferred.type == type_:
+        return inferred
+    if type_ in ("date", "boolean") and not (type_ == "boolean" and _is_zero_one(column)):
+        example = column.drop_nulls()
+        cell = f" such as {example[0]!r}" if len(example) else ""
+        known = ", ".join(DATE_FORMATS[:4]) if type_ == "date" else "true/false, yes/no, t/f, y/n, 0/1"
+        raise DataError(f"Column {column.name!r} is declared {type_}, but its cells{cell} are not. Known: {known}.")
+    if type_ == "number" and column.dtype not in (pl.String, pl.Boolean):
+        raise DataError(f"Column {column.name!r} is declared number, but holds {column.dtype} cells.")
+    return ColumnType(type_, "1" if type_ == "boolean" else "")
+
+
+def as_numbers(column: pl.Series, type_: Type, form: str = "") -> tuple[pl.Series, pl.Series]:
+    """Float64 cells, null where missing, of a number, boolean (0 or 1) or date (days since 1970) column.
+
+    Returns (values, bad), where `bad` is true for a cell that is there but is not of this type.
+    """
+    import polars as pl
+
+    if type_ == "date":
+        moments = as_moments(column, form)
+        values = moments.dt.timestamp("us") / 86_400e6
+    elif type_ == "boolean" and column.dtype == pl.String:
+        low = column.str.to_lowercase()
+        no = "0" if form == "1" else dict((yes, no) for no, yes in BOOLEAN_WORDS)[form]
+        values = low.replace_strict([no, form], [0.0, 1.0], default=None, return_dtype=pl.Float64)
+    elif column.dtype == pl.String:
+        values = column.cast(pl.Float64, strict=False).fill_nan(None)
+    elif column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
+        values = column.cast(pl.Float64).fill_nan(None)
+    else:
+        values = pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
+    bad = values.is_null() & column.is_not_null()
+    if bad.any():
+        text = column.cast(pl.String, strict=False).str.to_lowercase()
+        bad = bad & ~text.is_in(MISSING)
+    return values.cast(pl.Float64), bad
+
+
+def as_text(column: pl.Series) -> pl.Series:
+    """Cells of a category column as text, null where missing; whole numbers are written without a point."""
+    import polars as pl
+
+    if column.dtype == pl.String:
+        return column.replace("?", None)
+    if column.dtype.is_float():
+        whole = (column.drop_nulls().drop_nans() % 1 == 0).all()
+        column = column.fill_nan(None)
+        return (column.cast(pl.Int64) if whole else column).cast(pl.String)
+    if column.dtype == pl.Boolean:
+        return column.cast(pl.Int8).replace_strict([0, 1], ["False", "True"], default=None, return_dtype=pl.String)
+    return column.cast(pl.String)
+
+
+def as_moments(column: pl.Series, form: str) -> pl.Series:
+    """Cells of a date column as microsecond moments, null where missing or not of this form."""
+    import polars as pl
+
+    if column.dtype == pl.String:
+        if "%H" in form:
+            return column.str.strptime(pl.Datetime("us"), form, strict=False)
+        return column.str.strptime(pl.Date, form or "%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
+    if column.dtype == pl.Datetime:
+        return column.dt.replace_time_zone(None).cast(pl.Datetime("us"))
+    if column.dtype == pl.Date:
+        return column.cast(pl.Datetime("us"))
+    return pl.Series(column.name, [None] * len(column), dtype=pl.Datetime("us"))
+
+
+def _date_format(present: pl.Series) -> str:
+    """The first known format that every cell has, or an empty text."""
+    head = present.head(20)
+    if not head.str.contains(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}").all():
+        return ""
+    for form in DATE_FORMATS:
+        if as_moments(head, form).null_count() == 0 and as_moments(present, form).null_count() == 0:
+            return form
+    return ""
+
+
+def _is_zero_one(column: pl.Series) -> bool:
+    values, bad = as_numbers(column, "number")
+    return not bad.any() and values.drop_nulls().is_in([0.0, 1.0]).all()

@@ -1,0 +1,170 @@
+"""Learning a `TableEncoder` from the training rows: column types, fills, category values, and what to leave out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limpid.data.column_types import ColumnType, Type, as_moments, as_numbers, as_text, declared_type, infer_type
+from limpid.data.encode import ColumnCode, TableEncoder, finite_numbers
+from limpid.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# A text column is left out as free text or an identifier above this many values ...
+MANY_VALUES = 100
+# ... if they make up this share of the cells, or from so many rows on if all differ.
+MANY_VALUES_SHARE = 0.5
+ROWS_OF_AN_IDENTIFIER = 20
+# One-hot features per category column; rarer values count as unknown.
+LARGEST_ONEHOT = 255
+
+
+@dataclass
+class FittedColumns:
+    """An encoder and the account of how it came about, for the summary."""
+
+    encoder: TableEncoder
+    columns: list[dict[str, Any]] = field(default_factory=list)  # name, type, missing, distinct, role
+    dropped: list[tuple[str, str]] = field(default_factory=list)  # name, reason
+    notes: list[str] = field(default_factory=list)
+
+
+def fit_encoder(
+    train: pl.DataFrame,
+    *,
+    leave_out: Mapping[str, str],
+    types: Mapping[str, Type],
+    onehot: bool,
+    refuse_missing: bool,
+    rows: NDArray[np.int64],
+) -> FittedColumns:
+    """Learn the encoding of every column from the training rows.
+
+    Args:
+        train: training rows only.
+        leave_out: columns that are no features, with their roles (target, group, time, dropped).
+        types: types declared by the user; such columns are never left out as identifiers.
+        onehot: categories as one-hot numbers instead of codes.
+        refuse_missing: missing cells are errors.
+        rows: number of each training row in its source, for messages.
+    Raises:
+        DataError: no usable column, an infinite cell, or a declared type that the cells do not have.
+    """
+    fitted = FittedColumns(TableEncoder((), onehot))
+    codes: list[ColumnCode] = []
+    for cells in train.get_columns():
+        name = cells.name
+        if name in leave_out:
+            _describe(fitted, cells, None, leave_out[name])
+            continue
+        kind = declared_type(cells, types[name]) if name in types else infer_type(cells)
+        code = None if kind is None else _fit_column(cells, kind, rows, onehot, fitted.notes)
+        reason = _reason_to_drop(cells, kind, code, rows, declared=name in types)
+        _describe(fitted, cells, kind, "left out" if reason else "feature")
+        if reason:
+            note = f" ({kind.note})" if kind is not None and kind.note else ""
+            fitted.dropped.append((name, reason + note))
+        elif code is not None and kind is not None:
+            codes.append(code)
+            if kind.note:
+                fitted.notes.append(f"column {name!r}: {kind.note}")
+    if not codes:
+        reasons = "; ".join(f"{name!r}: {reason}" for name, reason in fitted.dropped) or "there is no other column"
+        raise DataError(f"No column is left to predict from ({reasons}). Name a column's type to keep it (data.types).")
+    # A network without number features has no first input; then categories are written as numbers.
+    all_categories = all(code.type == "category" for code in codes)
+    fitted.encoder = TableEncoder(tuple(codes), onehot or all_categories, refuse_missing)
+    return fitted
+
+
+def note_giveaways(train: pl.DataFrame, encoder: TableEncoder, target: str) -> list[str]:
+    """Notes on category columns of which every value goes with one class only: they may hold the answer."""
+    import polars as pl
+
+    few = [c.name for c in encoder.columns if c.type in ("category", "boolean") and len(c.values) <= MANY_VALUES]
+    notes = []
+    for name in few:
+        per_value = train.group_by(name).agg(pl.col(target).n_unique().alias("classes"), pl.len().alias("rows"))
+        if per_value.height > 1 and (per_value["classes"] == 1).all() and (per_value["rows"] > 1).all():
+            notes.append(
+                f"column {name!r} gives the target away: each of its values goes with one class; drop it unless it is "
+                "known before the target is"
+            )
+    return notes
+
+
+def _fit_column(
+    cells: pl.Series, kind: ColumnType, rows: NDArray[np.int64], onehot: bool, notes: list[str]
+) -> ColumnCode:
+    name = cells.name
+    if kind.type == "category":
+        text = as_text(cells).drop_nulls()
+        values: Iterable[str] = text.unique().sort().to_list()
+        if onehot and text.n_unique() > LARGEST_ONEHOT:
+            counts = text.value_counts(sort=True).sort("count", name, descending=[True, False])
+            values = sorted(counts[name].head(LARGEST_ONEHOT).to_list())
+            notes.append(f"column {name!r}: its {LARGEST_ONEHOT} most frequent values are kept, the others are unknown")
+        return ColumnCode(name, "category", values=tuple(values))
+    numbers = finite_numbers(cells, kind.type, kind.form, rows)
+    median = numbers.median()
+    fill = float(median) if isinstance(median, int | float) else 0.0
+    indicator = numbers.null_count() > 0
+    if kind.type != "date":
+        return ColumnCode(name, kind.type, kind.form, fill, indicator)
+    moments = as_moments(cells, kind.form)
+    lowest = numbers.min()
+    origin = float(np.floor(lowest)) if isinstance(lowest, int | float) else 0.0
+    clock = bool(((moments.dt.hour() != 0) | (moments.dt.minute() != 0)).any())
+    return ColumnCode(name, "date", kind.form, fill, indicator, origin, clock)
+
+
+def _reason_to_drop(
+    cells: pl.Series, kind: ColumnType | None, code: ColumnCode | None, rows: NDArray[np.int64], *, declared: bool
+) -> str:
+    """Why a column is no feature, or an empty text."""
+    if kind is None or code is None:
+        return "every cell is missing in the training rows"
+    if kind.type == "category":
+        text = as_text(cells)
+        present, distinct = len(text) - text.null_count(), len(code.values)
+        if distinct == 0:
+            return "every cell is missing in the training rows"
+        if distinct == 1 and present == len(text):
+            return f"constant: every training row says {code.values[0]!r}"
+        all_differ = distinct == present >= ROWS_OF_AN_IDENTIFIER
+        if not declared and (all_differ or (distinct > MANY_VALUES and distinct > MANY_VALUES_SHARE * present)):
+            return f"text with {distinct} different values in {present} rows, free text or an identifier"
+        return ""
+    numbers = finite_numbers(cells, kind.type, kind.form, rows)
+    if numbers.n_unique() <= 1:
+        return f"constant: every training row says {cells[0]!r}"
+    if kind.type == "number" and not declared and len(numbers) >= ROWS_OF_AN_IDENTIFIER and not code.indicator:
+        values = numbers.to_numpy()
+        if (values - values[0] == rows - rows[0]).all():
+            return "numbers the rows"
+        if re.search(r"(^|[_\s])id$", cells.name, re.IGNORECASE) and numbers.n_unique() == len(numbers):
+            return "an identifier by its name, different in every row"
+    return ""
+
+
+def _describe(fitted: FittedColumns, cells: pl.Series, kind: ColumnType | None, role: str) -> None:
+    if kind is not None and kind.type != "category":
+        present, _ = as_numbers(cells, kind.type, kind.form)
+    else:
+        present = as_text(cells)
+    fitted.columns.append(
+        {
+            "name": cells.name,
+            "type": kind.type if kind else "unknown",
+            "missing": present.null_count(),
+            "distinct": present.drop_nulls().n_unique(),
+            "role": role,
+        }
+    )
