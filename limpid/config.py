@@ -149,6 +149,30 @@ class RecordConfig(Section):
     report: bool = Field(default=True, description="write report.html at the end")
 
 
+# Short names of the options that people type most, on the command line (with dashes) and as keywords in Python.
+SHORT_NAMES = {
+    **{key: f"data.{key}" for key in ("target", "drop", "types", "header", "task", "test", "split", "size", "noise")},
+    **{key: f"data.{key}" for key in ("data_dir", "image_size", "skip_bad")},
+    "hidden": "model.hidden",
+    "dropout": "model.dropout",
+    "pretrained": "model.pretrained",
+    "loss": "objective.loss",
+    "label_smoothing": "objective.label_smoothing",
+    "class_weights": "objective.class_weights",
+    "optimizer": "optim.name",
+    "lr": "optim.lr",
+    "weight_decay": "optim.weight_decay",
+    "schedule": "optim.schedule",
+    "clip_norm": "optim.clip_norm",
+    "accumulate": "optim.accumulate",
+    "ema": "optim.ema",
+    **{key: f"training.{key}" for key in ("epochs", "batch_size", "seed", "precision", "device", "patience")},
+    "out": "record.out",
+    "tensorboard": "record.tensorboard",
+    "mlflow": "record.mlflow",
+}
+
+
 class Config(Section):
     """One run. The sections are the folders of the package, in the order of the flow."""
 
@@ -201,6 +225,31 @@ def override(config: Config, assignments: Iterable[str]) -> Config:
         values.setdefault(section, {})
         values[section] = {**values[section], key: literal}
     return config_from_dict(values, origin="--set")
+
+
+def with_options(config: Config, options: Mapping[str, Any]) -> Config:
+    """Set options by short name (`lr`) or by section and key with two underscores (`optim__lr`).
+
+    A single text or number is accepted where a list is meant. Raises ConfigError for an unknown name.
+
+    >>> with_options(Config(), {"lr": 0.1, "training__threads": 1}).training.threads
+    1
+    """
+    values = config.model_dump(exclude_unset=True)
+    for name, value in options.items():
+        path = SHORT_NAMES.get(name, name.replace("__", "."))
+        section, dot, key = path.partition(".")
+        if not dot:
+            hint = nearest(name, [*SHORT_NAMES, *known_keys()])
+            raise ConfigError(f"{name} is not an option." + (f" Nearest: {hint}." if hint else ""))
+        field = Config.model_fields[section].annotation.model_fields.get(key) if section in Config.model_fields else None
+        is_list = field is not None and "tuple" in str(field.annotation) and value != "balanced"
+        if is_list and isinstance(value, str | int | float):
+            value = (str(value),) if section == "data" else (value,)
+        if is_list and isinstance(value, list | tuple) and section == "data":
+            value = tuple(str(item) for item in value)
+        values[section] = {**values.get(section, {}), key: value}
+    return config_from_dict(values, origin="options")
 
 
 def known_keys() -> dict[str, str]:

@@ -1,0 +1,243 @@
+"""The terminal: parses, calls the workbench, prints. Every command imports its part when it runs, not before.
+
+Exit codes: 0 done; 2 something given cannot be used; 4 training diverged; 5 the run is being written by another process;
+6 the disk is full; 130 stopped by Ctrl-C; 143 stopped by SIGTERM.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from limpid.errors import ConfigError, LimpidError
+
+# Unknown options, missing arguments and the like. typer exports no name for this parent of BadParameter.
+UsageProblem: Any = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="limpid",
+    help="Deep learning you can see through: train, inspect and use neural networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RunFolder = Annotated[Path, typer.Argument(help="run folder, as printed by train")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object per line instead of text")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print nothing but errors")]
+
+
+@app.command()
+def train(
+    source: Annotated[str | None, typer.Argument(help="built-in name, file, folder or archive")] = None,
+    # what goes in
+    target: Annotated[list[str] | None, typer.Option(help="column to predict (repeat for several)")] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="column to leave out (repeatable)")] = None,
+    types: Annotated[list[str] | None, typer.Option(help="COLUMN=number|category|boolean|date (repeatable)")] = None,
+    header: Annotated[bool | None, typer.Option(help="whether the first row holds names; else inferred")] = None,
+    task: Annotated[str | None, typer.Option(help="classification, binary, multilabel or regression")] = None,
+    test: Annotated[str | None, typer.Option(help="separate test file of the same form")] = None,
+    split: Annotated[str | None, typer.Option(help="random, group:COLUMN or time:COLUMN")] = None,
+    size: Annotated[int | None, typer.Option(help="samples to generate (generators)")] = None,
+    noise: Annotated[float | None, typer.Option(help="noise of a generator")] = None,
+    data_dir: Annotated[str | None, typer.Option(help="folder with local copies of named data sets")] = None,
+    image_size: Annotated[int | None, typer.Option(help="side of the images in pixels")] = None,
+    skip_bad: Annotated[bool | None, typer.Option("--skip-bad", help="leave out unreadable images")] = None,
+    # what computes, and how it learns
+    model: Annotated[str | None, typer.Option("--model", "-m", help="architecture; see `limpid models`")] = None,
+    pretrained: Annotated[bool | None, typer.Option("--pretrained", help="start from published weights")] = None,
+    hidden: Annotated[str | None, typer.Option(help="widths of an MLP's hidden layers, such as 128,64")] = None,
+    dropout: Annotated[float | None, typer.Option(help="share of hidden units dropped")] = None,
+    loss: Annotated[str | None, typer.Option(help="cross_entropy, bce, mse, mae or huber")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="sgd, adam or adamw")] = None,
+    lr: Annotated[float | None, typer.Option(help="learning rate, the peak under a schedule")] = None,
+    schedule: Annotated[str | None, typer.Option(help="constant, step, cosine or one_cycle")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="strength of weight decay")] = None,
+    epochs: Annotated[int | None, typer.Option(help="passes over the training split")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="samples per step")] = None,
+    patience: Annotated[int | None, typer.Option(help="epochs without improvement before stopping")] = None,
+    seed: Annotated[int | None, typer.Option(help="of split, weights, order and augmentation")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, bf16 or float32")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps")] = None,
+    # everything else, and where it is written
+    config: Annotated[Path | None, typer.Option(help="TOML file with options by section")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="section.key=value (repeatable)")] = None,
+    out: Annotated[str | None, typer.Option(help="run folder to write")] = None,
+    resume: Annotated[Path | None, typer.Option(help="run folder to continue from its last checkpoint")] = None,
+    tensorboard: Annotated[str | None, typer.Option(help="folder of a TensorBoard mirror")] = None,
+    mlflow: Annotated[str | None, typer.Option(help="tracking URI of an MLflow mirror")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a network on your data, record it, and report its score.
+
+    Options that are not given are chosen from the data and printed. `limpid options` lists all of them for --set.
+    """
+    named = {name: value for name, value in locals().items() if value not in (None, [])}
+    flags = _pop(named, "source", "model", "config", "set_", "resume", "json", "quiet")
+    from limpid.config import Config, load_config, override, with_options
+    from limpid.reporting.terminal import Screen
+
+    if "types" in named:
+        named["types"] = dict(_pair(text) for text in named["types"])
+    if "hidden" in named:
+        named["hidden"] = [_whole(text, "--hidden") for text in named["hidden"].split(",") if text.strip()]
+    given = load_config(flags["config"]) if "config" in flags else Config()
+    given = override(with_options(given, named), flags.get("set_", ()))
+    screen = Screen(quiet=quiet, json=json)
+    from limpid.workbench import train as run_training
+
+    with_model = {"model": flags["model"]} if "model" in flags else {}
+    if "resume" in flags:
+        if named or "source" in flags or with_model or "set_" in flags or "config" in flags:
+            raise ConfigError("--resume continues a run with the options that it has; give no others.")
+        run = run_training(resume=flags["resume"], observer=screen)
+    else:
+        run = run_training(flags.get("source"), config=given, observer=screen, **with_model)
+    screen.result(run)
+
+
+@app.command()
+def report(run: RunFolder, out: Annotated[Path | None, typer.Option(help="HTML file to write")] = None) -> None:
+    """Write a run's report as one self-contained HTML file."""
+    from limpid.record.run import Run
+    from limpid.reporting.html import write_report
+
+    print(write_report(Run.open(run), out))
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="run folders")],
+    json: Json = False,
+) -> None:
+    """Put runs side by side; two on the same rows get a verdict: better, worse, or cannot tell."""
+    from limpid.record.run import Run
+    from limpid.reporting.comparison import compare_runs
+
+    comparison = compare_runs([Run.open(path) for path in runs])
+    print(comparison.to_json() if json else comparison.render())
+
+
+@app.command()
+def predict(
+    run: RunFolder,
+    source: Annotated[str, typer.Argument(help="table, image, folder, archive or array of new samples")],
+    out: Annotated[Path | None, typer.Option(help="file to write: .csv, .parquet, .json or .jsonl")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Answer for new samples with a run's best network."""
+    from limpid.workbench import predict as predict_samples
+
+    predictions = predict_samples(run, source)
+    if out is None:
+        predictions.to_frame().write_csv(sys.stdout)
+    else:
+        from limpid.deploy.tables_out import write_table
+
+        write_table(predictions.to_frame(), out)
+        if not quiet:
+            print(f"{len(predictions.names):,} predictions in {out}")
+    if not quiet:
+        for line in predictions.remarks():
+            print(line, file=sys.stderr)
+
+
+@app.command()
+def export(
+    run: RunFolder,
+    out: Annotated[Path | None, typer.Option(help="folder to write; default: RUN/export")] = None,
+    format_: Annotated[list[str] | None, typer.Option("--format", help="safetensors, torch, onnx (repeatable)")] = None,
+) -> None:
+    """Write a run's best network for use elsewhere, each format checked against the live network."""
+    from limpid.workbench import export as export_network
+
+    formats = tuple(format_ or ("safetensors", "torch", "onnx"))
+    for result in export_network(run, out or run / "export", formats=formats):
+        print(result)
+
+
+@app.command()
+def models(json: Json = False) -> None:
+    """List the architectures of our own; torchvision's and timm's work by their names too."""
+    from limpid.models.registry import models as all_models
+    from limpid.reporting.terminal import print_table
+
+    rows = [
+        {"name": entry.name, "data": ", ".join(entry.kinds), "year": entry.year, "what": entry.description}
+        for entry in all_models().values()
+    ]
+    print_table(rows, json=json)
+
+
+@app.command()
+def datasets(json: Json = False) -> None:
+    """List the data sets that have a name."""
+    from limpid.data.sources import named_sources
+    from limpid.reporting.terminal import print_table
+
+    print_table([{"name": name, "what": what} for name, what in named_sources().items()], json=json)
+
+
+@app.command()
+def options(json: Json = False) -> None:
+    """List every option that a TOML file or --set accepts, with what it means and its default."""
+    from limpid.config import Config, known_keys
+    from limpid.reporting.terminal import print_table
+
+    plain = Config().model_dump(mode="json")
+    rows = []
+    for path, what in known_keys().items():
+        section, _, key = path.partition(".")
+        default = plain[section][key]
+        rows.append({"option": path, "default": "chosen" if default in (None, "auto") else default, "what": what})
+    print_table(rows, json=json)
+
+
+def _pop(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: values.pop(name) for name in names if name in values}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    column, separator, kind = text.rpartition("=")
+    if not separator or not column:
+        raise ConfigError(f"--types {text}: expected COLUMN=TYPE, for example --types zip=category.")
+    return column, kind
+
+
+def _whole(text: str, option: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(f"{option}: {text.strip()!r} is not a whole number; expected widths such as 128,64.") from None
+
+
+def main() -> None:
+    """Run the command line; one message and an exit code instead of a traceback."""
+    try:
+        app(standalone_mode=False)
+    except LimpidError as error:
+        _leave(str(error), error.exit_code)
+    except UsageProblem as error:
+        _leave(error.format_message(), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _leave("Interrupted; what is on disk is valid.", 130)
+    except BrokenPipeError:
+        _leave("", 0)
+
+
+def _leave(message: str, code: int) -> None:
+    if message:
+        from limpid.reporting.terminal import print_error
+
+        print_error(message)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

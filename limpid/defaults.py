@@ -1,0 +1,128 @@
+"""What `None` and "auto" in a configuration become once the data are known, and why.
+
+Each value is good without tuning on data of its kind; docs/LOG.md holds the trials that chose them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from limpid.config import Config
+from limpid.spec import DataSpec
+
+CONVOLUTIONAL_SIDE = 64  # pixels; up to here our own small networks fit, above it an ImageNet architecture does
+
+
+def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) -> tuple[Config, dict[str, str]]:
+    """Fill in every open option. Returns the configuration, and a reason for each key that was filled.
+
+    Args:
+        config: as the user gave it.
+        spec: of the data, with the sizes of its splits.
+        model_name: of a module that was handed over instead of named.
+    """
+    filled: dict[str, dict[str, Any]] = {}
+    reasons: dict[str, str] = {}
+
+    def fill(section: str, key: str, value: Any, reason: str) -> None:
+        if getattr(getattr(config, section), key) in (None, "auto"):
+            filled.setdefault(section, {})[key] = value
+            reasons[f"{section}.{key}"] = reason
+
+    def now(section: str, key: str) -> Any:
+        return filled.get(section, {}).get(key, getattr(getattr(config, section), key))
+
+    fill("model", "name", model_name or _model_for(spec), f"{spec.kind} of shape {_shape(spec)}")
+    name = now("model", "name")
+    residual = name.startswith("resnet")
+    convolutional = spec.kind == "image" and name not in ("mlp", "linear")
+    dense = name in ("mlp", "linear")
+    num_rows = max(spec.num_train, 1)
+
+    fill("model", "hidden", _hidden_for(spec), "width by number of rows")
+    fill("model", "norm", "none", "plain layers")
+    fill("model", "dropout", 0.1 if name == "mlp" and spec.kind == "table" else 0.0, "by kind of data")
+
+    fill("training", "batch_size", _batch_size_for(num_rows, spec.kind), f"{num_rows:,} training rows")
+    fill("training", "epochs", _epochs_for(num_rows, spec, name), f"{num_rows:,} training rows")
+    fill("training", "patience", 0, "the schedule ends the run; the best epoch's weights are kept")
+    fill("training", "monitor", _monitor_for(spec), "figure that picks the best epoch")
+
+    fill("objective", "label_smoothing", 0.1 if convolutional and spec.task == "classification" else 0.0, name)
+    fill("objective", "loss", _loss_for(spec), spec.task)
+
+    fill("optim", "name", "sgd" if residual else "adamw", "residual networks like SGD; others AdamW")
+    optimizer = now("optim", "name")
+    fill("optim", "lr", _lr_for(optimizer, residual=residual, dense=dense), f"peak for {optimizer} on {name}")
+    fill("optim", "weight_decay", 5e-4 if optimizer == "sgd" else 0.02 if optimizer == "adamw" else 0.0, optimizer)
+    if residual and optimizer == "sgd" and "nesterov" not in config.optim.model_fields_set:
+        filled.setdefault("optim", {})["nesterov"] = True
+        reasons["optim.nesterov"] = "look-ahead helps short runs"
+    fill("optim", "schedule", "one_cycle", "one peak, then down to zero")
+    fill("optim", "warmup", 0.25 if now("optim", "schedule") == "one_cycle" else 0.0, now("optim", "schedule"))
+    fill("optim", "ema", 0.0, "the schedule already averages")
+
+    mirrorable = spec.kind == "image" and spec.input_shape[0] == 3
+    side = spec.input_shape[-1] if spec.kind == "image" else 0
+    fill("augment", "flip", mirrorable, "colour photographs keep their class in a mirror")
+    fill("augment", "crop", _shift_for(side) if convolutional else 0, "shift by an eighth of a photograph's side")
+    for key, off in (("scale", 1.0), ("rotation", 0.0), ("jitter", 0.0), ("cutout", 0), ("mixup", 0.0), ("cutmix", 0.0)):
+        fill("augment", key, off, "off")
+
+    sections = {
+        section: getattr(config, section).model_copy(update=values) for section, values in filled.items()
+    }
+    return config.model_copy(update=sections), reasons
+
+
+def _model_for(spec: DataSpec) -> str:
+    if spec.kind != "image":
+        return "mlp"
+    channels, height, width = spec.input_shape
+    if max(height, width) > CONVOLUTIONAL_SIDE:
+        return "resnet18"
+    return "resnet20" if channels == 3 and min(height, width) >= 24 else "convnet"
+
+
+def _hidden_for(spec: DataSpec) -> tuple[int, ...]:
+    if spec.num_train < 5000:
+        return (64, 64)
+    return (256, 128)
+
+
+def _batch_size_for(num_rows: int, kind: str) -> int:
+    """A power of two near a fiftieth of the rows: enough updates on small data, enough work per update on large."""
+    largest = 128 if kind == "image" else 256
+    size = 8
+    while size < largest and size * 2 <= max(num_rows / 40, 1):
+        size *= 2
+    return size
+
+
+def _epochs_for(num_rows: int, spec: DataSpec, name: str) -> int:
+    """Fewer passes over more rows: 200 at a hundred rows, 8 at fifty thousand, with a power law between."""
+    if name.startswith("resnet") and spec.kind == "image" and num_rows > 10_000:
+        return 15
+    return max(5, min(200, round(200 * (105 / num_rows) ** 0.515)))
+
+
+def _monitor_for(spec: DataSpec) -> str:
+    return "accuracy" if spec.kind == "image" and spec.task == "classification" else "loss"
+
+
+def _loss_for(spec: DataSpec) -> str:
+    return {"classification": "cross_entropy", "regression": "mse"}.get(spec.task, "bce")
+
+
+def _lr_for(optimizer: str, *, residual: bool, dense: bool) -> float:
+    if optimizer == "sgd":
+        return 0.2 if residual else 0.05
+    return 3e-3 if dense else 5e-3
+
+
+def _shift_for(side: int) -> int:
+    return side // 8 if side >= 32 else 2 if side >= 24 else 0
+
+
+def _shape(spec: DataSpec) -> str:
+    return " x ".join(str(n) for n in spec.input_shape)

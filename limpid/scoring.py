@@ -1,0 +1,129 @@
+"""What the finished network is worth: the test split, read once, into rows and files of the run folder.
+
+Shapes: N samples of the split, K classes.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limpid.data.dataset import Split
+from limpid.device import cpu_rates
+from limpid.objectives.intervals import interval_of
+from limpid.record.files import write_file
+from limpid.record.run import Run
+from limpid.training.loop import Position
+from limpid.training.step import autocast, collect_outputs
+from limpid.wiring import Wiring
+
+MOST_PICTURES = 24  # images kept for the report
+PICTURE_SIDE = 224  # pixels; larger pictures are thinned out to at most this
+
+
+def score_run(wiring: Wiring, run: Run, position: Position) -> dict[str, Any] | None:
+    """Score the held-out split with the best weights, and keep every prediction.
+
+    That is the test split, read here and nowhere else; without one, the validation split. Returns the result row,
+    or None when neither exists.
+    """
+    split, name = wiring.dataset.test(), "test"
+    if split is None:
+        split, name = wiring.dataset.valid, "valid"
+    if split is None:
+        run.add("note", text="There is neither a test nor a validation split, so there is no score.")
+        return None
+    objective = wiring.objective
+    outputs, target = collect_outputs(
+        wiring.network,
+        wiring.evaluation_loader(split).epoch(0),
+        context=autocast(wiring.plan.device, wiring.plan.precision),
+    )
+    decision = objective.predict(outputs)
+    losses = objective.losses(outputs, target)
+    metrics = objective.metrics(outputs, target)
+    probabilities = objective.probabilities(outputs)
+    row = {
+        "split": name,
+        "step": position.stopping.best_step or position.step,
+        "epoch": position.stopping.best_epoch or position.epoch,
+        "n": len(target),
+        "loss": losses.mean().item(),
+        **metrics,
+        "interval": {objective.score: list(interval_of(objective.score, decision.cpu(), target.cpu()))},
+        "score": objective.score,
+        "chance_loss": objective.chance(target),
+    }
+    _write_predictions(run, split, target, decision, probabilities, losses)
+    if wiring.dataset.spec.kind == "image":
+        _write_pictures(run, split, losses)
+    run.add("result", **row)
+    run.add("predictions", split=name, file="predictions.npz")
+    return row
+
+
+def throughput(wiring: Wiring, position: Position, num_epochs: int, seconds_total: float) -> dict[str, Any]:
+    """How fast it trained, and how fast the multiply-adds alone would have gone at this CPU's measured rate.
+
+    A training step costs three passes of two operations per multiply-add: forward, gradient of the inputs, gradient
+    of the weights. The rates are those of limpid.device; on a GPU the floor is not measured.
+    """
+    samples = num_epochs * len(wiring.dataset.train)
+    row = {
+        "samples_per_second": samples / max(position.seconds, 1e-9),
+        "seconds_training": position.seconds,
+        "seconds_total": seconds_total,
+    }
+    if wiring.plan.device.type == "cpu" and samples:
+        floor = 1.0 / max(_floor_seconds(wiring), 1e-12)
+        row |= {"floor_samples_per_second": floor, "share_of_floor": row["samples_per_second"] / floor}
+    return row
+
+
+def _floor_seconds(wiring: Wiring) -> float:
+    """Seconds that the multiply-adds of one training sample take at the measured rates."""
+    from limpid.models.cost import layer_table
+
+    rates, precision = cpu_rates(), wiring.plan.precision
+    seconds = 0.0
+    for layer in layer_table(wiring.network, wiring.dataset.spec):
+        rate = rates.conv(precision) if "Conv" in layer["kind"] else rates.best_linear(precision)
+        seconds += 6.0 * layer["macs"] / (rate * 1e9)
+    return seconds
+
+
+def _write_predictions(
+    run: Run, split: Split, target: Tensor, decision: Tensor, probabilities: Tensor | None, losses: Tensor
+) -> None:
+    arrays = {"target": target, "prediction": decision, "losses": losses}
+    if probabilities is not None:
+        arrays["probabilities"] = probabilities
+    plain = {name: tensor.cpu().numpy() for name, tensor in arrays.items()}
+    plain["index"] = np.arange(len(target)) if split.index is None else split.index.numpy()
+    if split.origin is not None:
+        plain["name"] = np.asarray([str(name) for name in split.origin])
+    write_file(run.path / "predictions.npz", _npz(plain))
+
+
+def _write_pictures(run: Run, split: Split, losses: Tensor) -> None:
+    """Keep the images with the largest losses as uint8 (N, H, W, C), with their positions in the predictions."""
+    per_sample_N = losses.flatten(1).mean(dim=1) if losses.ndim > 1 else losses
+    position = torch.argsort(per_sample_N.cpu().nan_to_num(nan=torch.inf), descending=True)[:MOST_PICTURES]
+    images = split.rows.take(position)[0].cpu()
+    stride = -(-max(images.shape[-2:]) // PICTURE_SIDE)
+    images = images[..., ::stride, ::stride]
+    if images.dtype != torch.uint8:
+        low, high = images.amin(), images.amax()
+        images = ((images - low) / (high - low).clamp_min(1e-12) * 255).to(torch.uint8)
+    pictures = images.permute(0, 2, 3, 1).contiguous().numpy()
+    write_file(run.path / "samples.npz", _npz({"images": pictures, "position": position.numpy()}))
+
+
+def _npz(arrays: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()

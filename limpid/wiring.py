@@ -1,0 +1,163 @@
+"""From a resolved configuration and a data set to the parts that the training loop moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from limpid.config import Config
+from limpid.data.augment import build_augment
+from limpid.data.dataset import Dataset, Split
+from limpid.data.loader import Loader
+from limpid.defaults import resolve
+from limpid.device import choose_device, choose_precision, machine_facts, set_threads
+from limpid.models.cost import layer_table
+from limpid.models.network import Network, wrap_module
+from limpid.models.registry import build_model
+from limpid.objectives.objective import Objective, build_objective
+from limpid.optim.averaging import WeightAverage
+from limpid.optim.optimizers import build_optimizer
+from limpid.optim.schedules import build_schedule
+from limpid.training.loop import Parts, Plan
+
+EVAL_BATCH = 512  # samples; evaluation keeps no activations, so larger batches than in training pay
+MOST_STEP_ROWS = 500  # rows of single steps that a run records
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """One run, put together: resolved configuration, why each open option became what it is, parts and plan."""
+
+    config: Config
+    reasons: dict[str, str]
+    dataset: Dataset
+    network: Network
+    objective: Objective
+    parts: Parts
+    plan: Plan
+    channels_last: bool
+
+    def header(self, given: Config) -> dict[str, Any]:
+        """What run.json says of this run, beside its name and time."""
+        layers = layer_table(self.network, self.dataset.spec)
+        model = {
+            "name": self.config.model.name,
+            "parameters": sum(p.numel() for p in self.network.parameters()),
+            "macs": sum(layer["macs"] for layer in layers),
+            "layers": layers,
+        }
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "given": given.model_dump(mode="json", exclude_unset=True),
+            "reasons": self.reasons,
+            "data": self.dataset.spec.model_dump(mode="json"),
+            "fingerprint": self.dataset.fingerprint,
+            "seed": self.config.training.seed,
+            "machine": {**machine_facts(), "device": str(self.plan.device), "precision": self.plan.precision},
+            "summary": self.dataset.summary,
+            "model": model,
+        }
+
+    def evaluation_loader(self, split: Split) -> Loader:
+        """The split in its own order, without augmentation."""
+        return Loader(
+            split,
+            batch_size=EVAL_BATCH,
+            seed=0,
+            shuffle=False,
+            device=self.plan.device,
+            channels_last=self.channels_last,
+        )
+
+
+def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None) -> Wiring:
+    """Resolve what is open and build everything.
+
+    Args:
+        given: the configuration as the user gave it.
+        dataset: split and prepared.
+        module: a network of the user's own, instead of a named one.
+
+    Raises:
+        ConfigError: a device that is not there.
+        ModelError: an architecture that does not fit the data.
+    """
+    spec = dataset.spec
+    own_name = None if module is None else f"module:{type(module).__name__}"
+    config, reasons = resolve(given, spec, model_name=own_name)
+    training = config.training
+    device = choose_device(training.device)
+    set_threads(training.threads)
+    network = build_model(config.model, spec, seed=training.seed) if module is None else wrap_module(module, spec)
+    convolutional = any(isinstance(layer, nn.Conv2d) for layer in network.modules())
+    precision = choose_precision(training.precision, device, convolutional=convolutional)
+    config = config.model_copy(update={"training": training.model_copy(update={"precision": precision})})
+    reasons["training.precision"] = "measured on this machine" if training.precision == "auto" else "given"
+
+    channels_last = convolutional and device.type in ("cpu", "cuda")
+    network = network.to(device, memory_format=torch.channels_last if channels_last else torch.preserve_format)
+    objective = build_objective(config.objective, spec)
+    assert training.batch_size is not None and training.epochs is not None and config.optim.ema is not None
+    train = Loader(
+        dataset.train,
+        batch_size=training.batch_size,
+        seed=training.seed,
+        shuffle=True,
+        device=device,
+        augment=build_augment(config.augment, spec, training.seed),
+        drop_last=_must_drop_last(network, len(dataset.train), training.batch_size),
+        channels_last=channels_last,
+    )
+    steps_per_epoch = -(-train.num_batches // config.optim.accumulate)
+    plan = Plan(
+        num_epochs=training.epochs,
+        device=device,
+        precision=precision,
+        accumulate=config.optim.accumulate,
+        clip_norm=config.optim.clip_norm,
+        monitor=training.monitor,
+        higher_is_better=training.monitor != "loss" and objective.higher_is_better,
+        patience=training.patience or 0,
+        min_delta=training.min_delta,
+        checkpoint_seconds=training.checkpoint_seconds,
+        checkpoint_steps=training.checkpoint_steps,
+        log_every=max(1, -(-train.num_batches * training.epochs // MOST_STEP_ROWS)),
+    )
+    wiring = Wiring(
+        config=config,
+        reasons=reasons,
+        dataset=dataset,
+        network=network,
+        objective=objective,
+        parts=Parts(
+            model=network,
+            objective=objective,
+            optimizer=build_optimizer(config.optim, network),
+            schedule=build_schedule(
+                config.optim, num_steps=steps_per_epoch * training.epochs, steps_per_epoch=steps_per_epoch
+            ),
+            train=train,
+            valid=None,
+            average=WeightAverage(network, config.optim.ema) if config.optim.ema else None,
+            name_of=dataset.train.name_of,
+        ),
+        plan=plan,
+        channels_last=channels_last,
+    )
+    if dataset.valid is None:
+        return wiring
+    return _with_validation(wiring, dataset.valid)
+
+
+def _with_validation(wiring: Wiring, valid: Split) -> Wiring:
+    parts = Parts(**{**vars(wiring.parts), "valid": wiring.evaluation_loader(valid)})
+    return Wiring(**{**vars(wiring), "parts": parts})
+
+
+def _must_drop_last(network: nn.Module, num_rows: int, batch_size: int) -> bool:
+    """Whether a last batch of one sample would break batch normalisation, which needs two."""
+    normalises = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in network.modules())
+    return normalises and num_rows > batch_size and num_rows % batch_size == 1

@@ -1,0 +1,316 @@
+"""The public verbs: each wires the folders in the order of the flow, or opens a finished run and reads it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+import limpid
+from limpid.config import Config, RecordConfig, config_from_dict, with_options
+from limpid.data.dataset import Dataset, ResidentRows, Split
+from limpid.data.sources import load_data as _load_data
+from limpid.device import prefers_onednn_linear
+from limpid.errors import ConfigError, NonFiniteLoss, RecordError, Stopped
+from limpid.models.registry import takes_codes
+from limpid.record.run import Run, new_run_path
+from limpid.scoring import score_run, throughput
+from limpid.spec import DataSpec
+from limpid.training.checkpoint import TrainingState, decode, encode, state_digest
+from limpid.training.linear_road import take_onednn_road
+from limpid.training.loop import fit
+from limpid.training.signals import StopRequest
+from limpid.wiring import Wiring, wire
+
+if TYPE_CHECKING:
+    from limpid.deploy.export import ExportResult
+    from limpid.deploy.predictor import Predictions
+    from limpid.reporting.comparison import Comparison
+
+RUNS = Path("runs")
+
+
+class Silence:
+    """An observer that shows nothing; reporting.terminal has one that does."""
+
+    def wired(self, wiring: Wiring, run: Run) -> None: ...
+    def step(self, step: int, loss: float) -> None: ...
+    def epoch(self, row: dict[str, Any], valid_row: dict[str, Any] | None) -> None: ...
+    def close(self) -> None: ...
+
+
+def load_data(source: Any, *, y: Any = None, seed: int = 0, **options: Any) -> Dataset:
+    """Read, split and prepare data without training: `limpid.load_data("adult.csv", target="income")`.
+
+    Args:
+        source: built-in name, file, folder, archive, arrays, tensors, frame, torch Dataset, or (X, y).
+        y: targets, if `source` holds only the inputs.
+        seed: of the split.
+        **options: of section `data`, such as target=, drop=, types=, test=, split=.
+
+    Raises DataError when the data cannot be used, ConfigError for an unknown option.
+    """
+    config = with_options(Config(), options)
+    return _load_data(source, config.data, seed=seed, takes_codes=takes_codes("mlp"), y=y)
+
+
+def train(
+    source: Any = None,
+    *,
+    y: Any = None,
+    model: str | nn.Module | None = None,
+    config: Config | None = None,
+    resume: str | Path | None = None,
+    observer: Any = None,
+    **options: Any,
+) -> Run:
+    """Train one network and record it: `run = limpid.train("adult.csv", target="income")`.
+
+    Args:
+        source: data (see `load_data`), or a `Config` that names them in data.source.
+        y: targets, if `source` holds only the inputs.
+        model: name of an architecture, or any module that maps the inputs to (B, num_outputs).
+        config: every knob; the other arguments override it.
+        resume: folder of a run to continue from its last checkpoint, bit for bit as if it had never stopped; data
+            and module that were handed over as objects must be handed over again.
+        observer: shows progress; None is silent.
+        **options: short names (lr=, epochs=, target=, ...) or section__key=.
+
+    Returns the finished run; its folder holds the record, the weights and report.html.
+
+    Raises:
+        ConfigError, DataError, ModelError: something given cannot be used; nothing has been written.
+        NonFiniteLoss: training diverged; the run folder holds the last good weights.
+        Stopped: Ctrl-C or SIGTERM; the run folder holds a checkpoint to resume from.
+    """
+    if isinstance(source, Config):
+        source, config = None, source
+    module = model if isinstance(model, nn.Module) else None
+    if resume is not None:
+        return _train(*_reopen(Path(resume), source, y, module, options), observer)
+    given = with_options(config or Config(), options)
+    if isinstance(model, str):
+        given = with_options(given, {"model__name": model})
+    if isinstance(source, str | Path):
+        given = with_options(given, {"data__source": str(source)})
+    source = given.data.source if source is None else source
+    if source is None:
+        raise ConfigError("Nothing to train on: give a data source, for example limpid.train('digits').")
+    wiring = wire(given, _load(source, given, y, module), module=module)
+    return _train(wiring, _new_run(wiring, given), None, observer)
+
+
+def predict(run: Run | str | Path, source: Any, *, module: nn.Module | None = None) -> Predictions:
+    """Answers of a run's best network for new raw samples: a table, image, folder, archive or array."""
+    from limpid.deploy.predictor import load_predictor
+
+    return load_predictor(_open(run), module=module).predict(source)
+
+
+def export(
+    run: Run | str | Path,
+    out: str | Path,
+    *,
+    formats: Sequence[str] = ("safetensors", "torch", "onnx"),
+    module: nn.Module | None = None,
+) -> list[ExportResult]:
+    """Write the best network in other formats, each checked against the live one on the same raw samples."""
+    from limpid.deploy.export import export_run
+
+    return export_run(_open(run), Path(out), formats=tuple(formats), module=module)
+
+
+def report(run: Run | str | Path, path: str | Path | None = None) -> Path:
+    """Write the run's report, one self-contained HTML file, and return its path."""
+    from limpid.reporting.html import write_report
+
+    return write_report(_open(run), None if path is None else Path(path))
+
+
+def compare(*runs: Run | str | Path) -> Comparison:
+    """Scores of several runs side by side; for two on the same rows a paired verdict with an interval."""
+    from limpid.reporting.comparison import compare_runs
+
+    return compare_runs([_open(run) for run in runs])
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A network trained without a run folder."""
+
+    network: nn.Module
+    spec: DataSpec
+    objective: Any
+    history: list[dict[str, Any]]
+
+
+def fit_arrays(X: Any, y: Any, *, task: str, config: Config) -> Fitted:
+    """Train on finite float32 (N, F) and encoded targets, quietly and without a run folder; for estimators.
+
+    Args:
+        X: float32 (N, F).
+        y: int64 codes 0 to K-1 of (N,) for classification, or float32 (N, T) for regression.
+        task: "classification" or "regression".
+        config: data.valid_share rows are kept for validation; the rest of section data is not used.
+    """
+    wiring = wire(config, _dataset_of_arrays(X, y, task, config))
+    history = History()
+    with take_onednn_road(wiring.network, prefers_onednn_linear(wiring.plan.device, wiring.plan.precision)):
+        fit(wiring.parts, wiring.plan, history, Silence())
+    return Fitted(wiring.network.eval(), wiring.dataset.spec, wiring.objective, history.epochs)
+
+
+class History:
+    """Rows of a run that has no folder; `epochs` holds those of whole epochs."""
+
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, Any]] = []
+
+    def add(self, kind: str, **fields: Any) -> None:
+        if kind == "metric" and fields["split"] != "train_step":
+            self.epochs.append(fields)
+
+
+def _open(run: Run | str | Path) -> Run:
+    return run if isinstance(run, Run) else Run.open(Path(run))
+
+
+def _load(source: Any, config: Config, y: Any, module: nn.Module | None) -> Dataset:
+    codes = module is None and takes_codes("mlp" if config.model.name == "auto" else config.model.name)
+    return _load_data(source, config.data, seed=config.training.seed, takes_codes=codes, y=y)
+
+
+def _new_run(wiring: Wiring, given: Config) -> Run:
+    out = given.record.out
+    path = Path(out) if out else None
+    if path is None:
+        path = new_run_path(RUNS, wiring.dataset.spec.name, wiring.config.model.name, datetime.now())
+    header = {"created": datetime.now().astimezone().isoformat(), "limpid": limpid.__version__}
+    return Run.create(path, header | wiring.header(given))
+
+
+def _reopen(
+    path: Path, source: Any, y: Any, module: nn.Module | None, options: dict[str, Any]
+) -> tuple[Wiring, Run, TrainingState | None]:
+    """The wiring, the run opened for writing and the state of its last valid checkpoint (None: from the start)."""
+    if options:
+        raise ConfigError(f"A resumed run keeps its options; {', '.join(options)} cannot be changed.")
+    run = Run.open(path, write=True)
+    try:
+        config = config_from_dict(run.header["config"], origin=f"{path}/run.json")
+        source = config.data.source if source is None else source
+        if source is None:
+            raise RecordError(f"{path} was trained on data handed over in Python; hand over the same data to resume it.")
+        dataset = _load(source, config, y, module)
+        if dataset.fingerprint != run.header["fingerprint"]:
+            raise RecordError(f"{path}: the data at {source} are not those that the run was trained on; restore them.")
+        if config.model.name.startswith("module:") and module is None:
+            raise RecordError(f"{path} was trained with a module of your own; hand it over as model= to resume.")
+        wiring = wire(config, dataset, module=module)
+        checkpoint = run.latest_checkpoint()
+        for text in checkpoint.skipped if checkpoint else ():
+            run.add("note", text=text)
+        run.truncate_after(checkpoint.step if checkpoint else -1)
+        return wiring, run, decode(checkpoint) if checkpoint else None
+    except BaseException:
+        run.close()
+        raise
+
+
+def _train(wiring: Wiring, run: Run, state: TrainingState | None, observer: Any) -> Run:
+    """Run the loop inside the run folder, then score, report and close. An already finished run is left as it is."""
+    observer = observer or Silence()
+    if any(row["status"] == "finished" for row in run.events("end")):
+        run.close()
+        return run
+    started = time.perf_counter()
+    plan, keep = wiring.plan, wiring.config.training.keep
+
+    def save(state: TrainingState) -> None:
+        run.write_checkpoint(state.progress["step"], encode(state), keep=keep)
+
+    try:
+        observer.wired(wiring, run)
+        with StopRequest() as stop, take_onednn_road(wiring.network, prefers_onednn_linear(plan.device, plan.precision)):
+            position = fit(wiring.parts, plan, run, observer, save=save, resume=state, stop=stop)
+        score_run(wiring, run, position)
+        run.add("throughput", **throughput(wiring, position, time.perf_counter() - started))
+        reason = "early stopping" if position.stopping.exhausted else "all epochs done"
+        run.add(
+            "end",
+            status="finished",
+            reason=reason,
+            step=position.step,
+            best_step=position.stopping.best_step or position.step,
+            digest=state_digest(wiring.network.state_dict()),
+            seconds=time.perf_counter() - started,
+        )
+    except (Stopped, NonFiniteLoss) as error:
+        status = "stopped" if isinstance(error, Stopped) else "failed"
+        run.add("end", status=status, reason=str(error), seconds=time.perf_counter() - started)
+        _publish(run, wiring.config.record)
+        raise
+    else:
+        _publish(run, wiring.config.record)
+    finally:
+        observer.close()
+        run.close()
+    return run
+
+
+def _publish(run: Run, config: RecordConfig) -> None:
+    """Write the report and the mirrors that were asked for; also of a run that was cut short."""
+    if config.report:
+        report(run)
+    if config.tensorboard:
+        from limpid.reporting.mirrors import mirror_tensorboard
+
+        mirror_tensorboard(run, Path(config.tensorboard))
+    if config.mlflow:
+        from limpid.reporting.mirrors import mirror_mlflow
+
+        mirror_mlflow(run, config.mlflow)
+
+
+def _dataset_of_arrays(X: Any, y: Any, task: str, config: Config) -> Dataset:
+    """In-memory rows of an estimator as a data set; the scaling is learned from the training rows."""
+    import numpy as np
+
+    from limpid.data.split import split_indices
+
+    labels = y if task == "classification" else None
+    train, valid, _ = split_indices(
+        len(X), labels=labels, valid_share=config.data.valid_share or 0.0, test_share=0.0, seed=config.training.seed
+    )
+    classes = tuple(str(k) for k in range(int(y.max()) + 1)) if task == "classification" else ()
+    # float64: float32 sums of a few thousand large values lose digits that decide whether a constant column has spread
+    rows = X[train].astype(np.float64)
+    std = rows.std(axis=0)
+    target = y[train].reshape(len(train), -1).astype(np.float64)
+    spec = DataSpec(
+        name="arrays",
+        kind="vector",
+        task=task,
+        input_shape=(X.shape[1],),
+        num_outputs=max(len(classes), 2) if classes else y.shape[1],
+        classes=classes if len(classes) > 1 else (*classes, "1") if classes else (),
+        scale_mean=tuple(rows.mean(axis=0).tolist()),
+        scale_std=tuple(np.where(std > 1e-7 * np.abs(rows).max(axis=0), std, 1.0).tolist()),
+        target_mean=() if classes else tuple(target.mean(axis=0).tolist()),
+        target_std=() if classes else tuple(np.where(target.std(axis=0) > 0, target.std(axis=0), 1.0).tolist()),
+        class_counts=tuple(np.bincount(y[train], minlength=max(len(classes), 2)).tolist()) if classes else (),
+        num_train=len(train),
+        num_valid=len(valid),
+    )
+
+    def split(index: Any) -> Split:
+        rows = ResidentRows((torch.from_numpy(X[index]),))
+        return Split(rows, torch.from_numpy(y[index]), index=torch.from_numpy(index))
+
+    return Dataset(spec, split(train), split(valid) if len(valid) else None, lambda: None, fingerprint="")

@@ -1,0 +1,49 @@
+"""Early stopping on scripted figures."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from limpid.training.stopping import EarlyStopping
+
+
+def epochs_run(figures: list[float], **options: float | bool) -> tuple[int, EarlyStopping]:
+    stopping = EarlyStopping(**{"higher_is_better": False, **options})  # type: ignore[arg-type]
+    for epoch, figure in enumerate(figures, 1):
+        stopping.observe(figure, epoch=epoch, step=10 * epoch)
+        if stopping.exhausted:
+            return epoch, stopping
+    return len(figures), stopping
+
+
+def test_patience_two_stops_after_the_fifth_value() -> None:
+    epochs, stopping = epochs_run([5, 4, 3, 3.5, 3.4, 0.1], patience=2)
+    assert (epochs, stopping.best, stopping.best_epoch, stopping.best_step) == (5, 3, 3, 30)
+
+
+def test_min_delta_rejects_a_small_gain() -> None:
+    _, stopping = epochs_run([3, 2.8, 2.4], min_delta=0.5)
+    assert (stopping.best, stopping.best_epoch) == (2.4, 3)
+    assert epochs_run([3, 2.8], min_delta=0.5)[1].best == 3
+
+
+@pytest.mark.spec("G4")
+def test_constant_figure_runs_patience_plus_one_epochs_and_a_falling_one_all() -> None:
+    assert epochs_run([1.0] * 100, patience=10)[0] == 11
+    assert epochs_run([1 / (i + 1) for i in range(100)], patience=10)[0] == 100
+
+
+def test_higher_is_better() -> None:
+    epochs, stopping = epochs_run([0.1, 0.5, 0.4, 0.4], patience=2, higher_is_better=True)
+    assert (epochs, stopping.best) == (4, 0.5)
+
+
+def test_nan_never_improves_and_an_infinite_first_figure_is_beaten() -> None:
+    _, stopping = epochs_run([math.nan, math.inf, 2.0, math.nan])
+    assert (stopping.best, stopping.best_epoch) == (2.0, 3)
+
+
+def test_patience_zero_never_stops() -> None:
+    assert epochs_run([1.0] * 50)[0] == 50
