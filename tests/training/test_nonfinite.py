@@ -1,0 +1,59 @@
+"""Where a NaN came from."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from limpid.training.nonfinite import explain_nonfinite
+
+
+def name_of(i: int) -> str:
+    return f"row {100 + i}"
+
+
+class Explode(nn.Module):
+    """Gives infinity for the samples whose first feature is above 2."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.where(x[:, :1] > 2, torch.inf, x)
+
+
+def explain(model: nn.Module, x: torch.Tensor, target: torch.Tensor | None = None) -> str:
+    return explain_nonfinite(model, (x,), torch.zeros(len(x)) if target is None else target, name_of)
+
+
+def test_rows_of_the_input_and_of_the_target() -> None:
+    x = torch.zeros(4, 3)
+    x[2, 1] = math.nan
+    assert "input holds NaN or infinite values in row 102:" in explain(nn.Linear(3, 1), x)
+    target = torch.tensor([0.0, math.inf, 0.0, math.nan])
+    assert "target holds NaN or infinite values in row 101, row 103:" in explain(nn.Linear(3, 1), torch.zeros(4, 3), target)
+
+
+def test_many_rows_are_counted_not_listed() -> None:
+    assert "row 104 and 7 more" in explain(nn.Linear(3, 1), torch.full((12, 3), math.nan))
+
+
+def test_the_first_layer_in_order_of_execution() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(3), Explode(), nn.Linear(3, 2))
+    with torch.no_grad():
+        x = torch.tensor([[0.0, 0.0, 0.0]] * 30 + [[90.0, 0.0, 0.0]])
+    statistics = model[0].running_mean.clone()
+    text = explain(model, x)
+    assert "first layer with a NaN or infinite output is 1, in row 130:" in text
+    assert torch.equal(model[0].running_mean, statistics), "buffers must be left as they were"
+    assert not model[1]._forward_hooks
+
+
+def test_weights_come_first() -> None:
+    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+    with torch.no_grad():
+        model[1].bias[0] = math.nan
+    assert "weights of 1.bias were already NaN or infinite" in explain(model, torch.zeros(2, 3))
+
+
+def test_finite_everywhere_points_at_the_loss() -> None:
+    assert "the loss itself is not" in explain(nn.Linear(3, 1), torch.zeros(2, 3))
