@@ -18,6 +18,7 @@ help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' Makefile
 
 setup: $(STAMP)  ## make .venv with everything in it (once; minutes on a fresh machine)
+	@:
 
 # The stamp is written last. An environment whose installation was interrupted is made anew, because a package that was
 # half copied looks installed; what had been downloaded is still in pip's cache.
@@ -49,14 +50,14 @@ test-accelerator: $(STAMP)  ## the tests that need a GPU
 check: format-check lint types layers test  ## everything that must pass before a commit
 
 lint: $(STAMP)  ## ruff's rules
-	@$(PY) -m ruff check .
+	@$(PY) -m ruff check --output-format concise .
 
 format: $(STAMP)  ## rewrite the sources in the house format
 	@$(PY) -m ruff format .
 	@$(PY) -m ruff check --fix --quiet .
 
 format-check: $(STAMP)  ## whether the sources are in the house format
-	@$(PY) -m ruff format --check --quiet . || { echo 'Not in the house format: make format'; exit 1; }
+	@$(PY) -m ruff format --check --quiet --output-format concise . || { echo 'Not in the house format: make format'; exit 1; }
 
 types: $(STAMP)  ## mypy, strict on limpid/
 	@$(PY) -m mypy

@@ -39,3 +39,8 @@ def _is_local(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name a case of raw bytes by its argument: a gzip header holds the time, and parallel workers must agree on names."""
+    return argname if isinstance(val, bytes) else None
