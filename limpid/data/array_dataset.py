@@ -54,6 +54,7 @@ def build_dataset(arrays: Arrays, config: DataConfig, *, seed: int, name: str) -
 
     Raises DataError for lengths that differ, values that are not finite (naming row and column), or a useless target.
     """
+    _refuse_table_options(arrays, config, name)
     pairs = [(arrays.x, arrays.y), *(pair for pair in (arrays.valid, arrays.test) if pair is not None)]
     for x, y in pairs:
         if len(x) != len(y):
@@ -97,13 +98,18 @@ def build_dataset(arrays: Arrays, config: DataConfig, *, seed: int, name: str) -
     num_test = len(test) if arrays.test is None else len(arrays.test[0])
     shape = tuple(inputs.shape[1:])
     features = arrays.feature_names or (tuple(f"x{i}" for i in range(shape[0])) if kind == "vector" else ())
-    spec = _spec(name, kind, shape, features, coder, (mean, std), (len(train), num_valid, num_test))
+    preparation: dict[str, Any] = {"kind": "arrays", "dtype": str(inputs.dtype).removeprefix("torch.")}
+    if inputs.dtype == torch.uint8:
+        colour = "rgb" if shape[0] == 3 else "grey"
+        preparation |= {"kind": "image", "size": list(shape[1:]), "colour": colour, "fit": config.fit}
+    counts = (len(train), num_valid, num_test)
+    spec = _spec(name, kind, shape, features, coder, (mean, std), counts, preparation)
     summary = {
         "rows": num_rows,
         "columns": [],
         "dropped": [],
         "notes": [*arrays.notes, f"inputs of shape {shape} are read as {kind}"],
-        "split": {"train": len(train), "valid": num_valid, "test": num_test}
+        "split": dict(zip(("train", "valid", "test"), counts, strict=True))
         | {"how": "random, stratified by class" if stratify else config.split},
         "task": task,
         "task_reason": reason,
@@ -203,6 +209,7 @@ def _spec(
     coder: TargetCoder,
     scale: tuple[tuple[float, ...], tuple[float, ...]],
     counts: tuple[int, int, int],
+    preparation: dict[str, Any],
 ) -> DataSpec:
     return DataSpec(
         name=name,
@@ -221,8 +228,16 @@ def _spec(
         num_train=counts[0],
         num_valid=counts[1],
         num_test=counts[2],
-        preparation={"kind": "arrays"},
+        preparation=preparation,
     )
+
+
+def _refuse_table_options(arrays: Arrays, config: DataConfig, name: str) -> None:
+    """Options that would be passed over in silence."""
+    given = {"drop": config.drop, "types": config.types, "test": config.test if arrays.test is None else None}
+    for key, value in given.items():
+        if value:
+            raise DataError(f"{name}: data.{key} applies to tables only, and these are arrays. Leave it out.")
 
 
 def _refuse_not_finite(values: NDArray[np.float32], given: Array) -> None:

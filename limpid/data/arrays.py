@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,15 @@ def load_array_file(path: Path, config: DataConfig, *, seed: int) -> Dataset:
 
     Raises DataError for a missing, damaged or pickled file, or array names that are not understood.
     """
+    arrays = _read_arrays(path)
+    if config.test is None:
+        return load_arrays(arrays, config, seed=seed, name=path.stem, origin=str(path))
+    parts = [_to_pair(arrays, config, str(path)), _to_pair(_read_arrays(Path(config.test)), config, config.test)]
+    both = replace(parts[0], test=(parts[1].x, parts[1].y))
+    return build_dataset(both, config, seed=seed, name=path.stem)
+
+
+def _read_arrays(path: Path) -> Array | dict[str, Array]:
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty (0 bytes). Expected arrays saved by NumPy.")
@@ -47,7 +57,7 @@ def load_array_file(path: Path, config: DataConfig, *, seed: int) -> Dataset:
                 "Save numbers or text instead, for example with array.astype(float) or array.astype(str)."
             ) from None
         raise DataError(f"{path} cannot be read as NumPy arrays: {error}. Is it complete?") from None
-    return load_arrays(arrays, config, seed=seed, name=path.stem, origin=str(path))
+    return arrays
 
 
 def load_arrays(
@@ -65,14 +75,12 @@ def load_arrays(
     """
     if y is not None:
         return build_dataset(Arrays(as_array(source, "X"), as_array(y, "y")), config, seed=seed, name=name)
-    if isinstance(source, Mapping):
-        return build_dataset(_from_mapping(source, origin), config, seed=seed, name=name)
     if isinstance(source, tuple) and len(source) == 2:
         pair = Arrays(as_array(source[0], "X"), as_array(source[1], "y"))
         return build_dataset(pair, config, seed=seed, name=name)
     if hasattr(source, "__getitem__") and hasattr(source, "__len__") and not _is_array_like(source):
         return build_dataset(_from_torch_dataset(source), config, seed=seed, name=name)
-    return build_dataset(_from_matrix(as_array(source, "X"), config, origin), config, seed=seed, name=name)
+    return build_dataset(_to_pair(source, config, origin), config, seed=seed, name=name)
 
 
 def as_array(values: Any, name: str) -> Array:
@@ -93,6 +101,12 @@ def as_array(values: Any, name: str) -> Array:
         return np.asarray(values)
     except ValueError as error:
         raise DataError(f"{name} cannot be made an array: {error}. Do all rows have the same length?") from None
+
+
+def _to_pair(source: Any, config: DataConfig, origin: str) -> Arrays:
+    if isinstance(source, Mapping):
+        return _from_mapping(source, origin)
+    return _from_matrix(as_array(source, "X"), config, origin)
 
 
 def _from_mapping(arrays: Mapping[str, Any], origin: str) -> Arrays:
@@ -174,4 +188,4 @@ def _from_torch_dataset(source: Any) -> Arrays:
 
 
 def _is_array_like(source: Any) -> bool:
-    return isinstance(source, np.ndarray | torch.Tensor | list | tuple) or hasattr(source, "toarray")
+    return isinstance(source, np.ndarray | torch.Tensor | list | tuple | Mapping) or hasattr(source, "toarray")

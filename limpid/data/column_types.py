@@ -7,8 +7,11 @@ are values like any other (NA is a country).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from limpid.data.delimited import MISSING
 from limpid.errors import DataError
@@ -26,6 +29,8 @@ DATE_FORMATS = (
 )  # fmt: skip
 # Longest integer that float64 holds exactly, in digits; longer ones are identifiers.
 LONGEST_NUMBER = 15
+LONG_INTEGER = rf"^[-+]?\d{{{LONGEST_NUMBER + 1},}}$"
+LEADING_ZEROS = r"^[-+]?0\d"
 # A column of text in which this share of the cells are numbers probably holds a typing error.
 ALMOST_NUMBERS = 0.9
 
@@ -69,9 +74,9 @@ def infer_type(column: pl.Series) -> ColumnType | None:
         return ColumnType("category")  # nothing but words like NA
     parsed = present.cast(pl.Float64, strict=False)
     if parsed.null_count() == 0:
-        if present.str.contains(r"^[-+]?0\d").any():
+        if present.str.contains(LEADING_ZEROS).any():
             return ColumnType("category", note="digits with leading zeros are kept as text")
-        if present.str.contains(rf"^[-+]?\d{{{LONGEST_NUMBER + 1},}}$").any():
+        if present.str.contains(LONG_INTEGER).any():
             return ColumnType("category", note=f"integers of more than {LONGEST_NUMBER} digits are kept as text")
         return ColumnType("number")
     for no, yes in BOOLEAN_WORDS:
@@ -104,10 +109,10 @@ def declared_type(column: pl.Series, type_: Type) -> ColumnType:
     return ColumnType(type_, "1" if type_ == "boolean" else "")
 
 
-def as_numbers(column: pl.Series, type_: Type, form: str = "") -> tuple[pl.Series, pl.Series]:
+def as_numbers(column: pl.Series, type_: Type, form: str = "") -> tuple[pl.Series, int | None]:
     """Float64 cells, null where missing, of a number, boolean (0 or 1) or date (days since 1970) column.
 
-    Returns (values, bad), where `bad` is true for a cell that is there but is not of this type.
+    Returns (values, bad), where `bad` is the first row whose cell is there but is not of this type, or None.
     """
     import polars as pl
 
@@ -121,14 +126,36 @@ def as_numbers(column: pl.Series, type_: Type, form: str = "") -> tuple[pl.Serie
     elif column.dtype == pl.String:
         values = column.cast(pl.Float64, strict=False).fill_nan(None)
     elif column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
-        values = column.cast(pl.Float64).fill_nan(None)
+        values = column if column.dtype == pl.Float64 else column.cast(pl.Float64)
+        return (values.fill_nan(None) if np.isnan(values.to_numpy()).any() else values), None
     else:
         values = pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
-    bad = values.is_null() & column.is_not_null()
-    if bad.any():
-        text = column.cast(pl.String, strict=False).str.to_lowercase()
-        bad = bad & ~text.is_in(MISSING)
-    return values.cast(pl.Float64), bad
+    if values.null_count() == column.null_count():
+        return values.cast(pl.Float64), None
+    text = column.cast(pl.String, strict=False).str.to_lowercase()
+    bad = (values.is_null() & column.is_not_null() & ~text.is_in(MISSING)).arg_true()
+    return values.cast(pl.Float64), int(bad[0]) if len(bad) else None
+
+
+def numbers_from_text(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """The frame with those text columns as float64 of which every cell is plainly a number, the others untouched.
+
+    Only a change of form, for all columns at once: such a column would be read as numbers in any case.
+    """
+    import polars as pl
+
+    schema = frame.schema
+    text = [name for name in names if schema[name] == pl.String]
+    if not text:
+        return frame
+    numbers = frame.select(pl.col(text).cast(pl.Float64, strict=False))
+    kept = [name for name in text if numbers[name].null_count() == frame[name].null_count() < frame.height]
+    if not kept:
+        return frame
+    cells = pl.col(kept)
+    odd = frame.select(cells.str.contains(f"{LEADING_ZEROS}|{LONG_INTEGER}").any()).row(0)
+    plain = [name for name, is_odd in zip(kept, odd, strict=True) if not is_odd]
+    return frame.with_columns(numbers.select(pl.col(plain).fill_nan(None)).get_columns()) if plain else frame
 
 
 def as_text(column: pl.Series) -> pl.Series:
@@ -174,4 +201,4 @@ def _date_format(present: pl.Series) -> str:
 
 def _is_zero_one(column: pl.Series) -> bool:
     values, bad = as_numbers(column, "number")
-    return not bad.any() and values.drop_nulls().is_in([0.0, 1.0]).all()
+    return bad is None and values.drop_nulls().is_in([0.0, 1.0]).all()

@@ -89,18 +89,6 @@ def parse_delimited(
     return Delimited(frame, header, tuple(notes))
 
 
-def count_records(data: bytes, name: str, separator: str | None = None) -> int:
-    """Non-blank records of a delimited text, header included; raises DataError when it is ragged or not UTF-8."""
-    data = checked_text(data, name)
-    separator = separator or _guess_separator(data)
-    field_counts, lines = _count_fields(data, separator, name)
-    filled = np.flatnonzero(field_counts)
-    if len(filled) > 1 and field_counts[filled[0]] == 1:
-        filled = filled[1:]
-    _refuse_ragged(field_counts[filled], lines[filled], separator, name)
-    return len(filled)
-
-
 def checked_text(data: bytes, name: str) -> bytes:
     """The text without byte order mark and with "\\n" line ends. Raises DataError when it is empty or not UTF-8."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -191,7 +179,8 @@ def _infer_header(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[bool, st
     cells = [cell or "" for cell in first]
     if columns:
         known = sum(cell in set(columns) for cell in cells)
-        return 2 * known >= min(len(cells), len(columns)), f"{known} of {len(cells)} first cells are known column names"
+        if 2 * known >= min(len(cells), len(columns)):
+            return True, f"header, because {known} of {len(cells)} first cells are known column names"
     numeric = [i for i, cell in enumerate(cells) if _is_number(cell)]
     if len(numeric) >= 3 and all(cells[i] == str(i) for i in numeric):
         return True, "the first row counts the columns, so it is read as a header"

@@ -67,7 +67,6 @@ class Encoded:
     codes: Codes | None  # (N, C), None when categories are one-hot numbers or absent
     missing: dict[str, int] = field(default_factory=dict)
     unseen: dict[str, int] = field(default_factory=dict)
-    extra: tuple[str, ...] = ()
 
     def tensors(self) -> tuple[Tensor, ...]:
         numbers = torch.from_numpy(self.numbers)
@@ -214,16 +213,16 @@ def category_codes(text: pl.Series, values: Sequence[str]) -> Codes:
 def finite_numbers(column: pl.Series, type_: Type, form: str, rows: Sequence[int] | Codes | None) -> pl.Series:
     """Float64 cells, null where missing. Raises DataError naming a cell that is of another type or not finite."""
     values, bad = as_numbers(column, type_, form)
-    if bad.any():
-        i = int(bad.arg_true()[0])
+    if bad is not None:
+        i = bad
         shape = f"a date like {form}" if type_ == "date" and form else f"a {type_}"
         raise DataError(
             f"{_row(i, rows)}, column {column.name!r}: {column[i]!r} is not {shape}, as the training rows have there. "
             f"Mend the cell, or declare the column's type (data.types, for example {column.name}=category)."
         )
-    too_large = values.abs() > FLOAT32_MAX
-    if too_large.any():
-        i = int(too_large.arg_true()[0])
+    highest, lowest = values.max(), values.min()
+    if highest is not None and (highest > FLOAT32_MAX or lowest < -FLOAT32_MAX):  # type: ignore[operator]
+        i = int((values.abs() > FLOAT32_MAX).arg_true()[0])
         raise DataError(
             f"{_row(i, rows)}, column {column.name!r}: {column[i]!r} is infinite or too large for float32. Replace it "
             "by a finite number, or leave the cell empty to have it treated as missing."
@@ -234,7 +233,8 @@ def finite_numbers(column: pl.Series, type_: Type, form: str, rows: Sequence[int
 def _write_numbers(column: ColumnCode, cells: pl.Series, out_NF: Floats, rows: Sequence[int] | Codes | None) -> int:
     """Write the features of a number, boolean or date column; returns how many cells were missing."""
     values = finite_numbers(cells, column.type, column.form, rows)
-    out_NF[:, 0] = values.fill_null(column.fill).to_numpy() - column.origin
+    num_missing = values.null_count()
+    out_NF[:, 0] = (values.fill_null(column.fill) if num_missing else values).to_numpy() - column.origin
     if column.type == "date":
         moments = as_moments(cells, column.form)
         turns = [(moments.dt.month() - 1) / 12, (moments.dt.weekday() - 1) / 7]
@@ -246,7 +246,7 @@ def _write_numbers(column: ColumnCode, cells: pl.Series, out_NF: Floats, rows: S
             out_NF[:, 2 + 2 * k] = np.nan_to_num(np.cos(angle_N))
     if column.indicator:
         out_NF[:, -1] = values.is_null().to_numpy()
-    return values.null_count()
+    return num_missing
 
 
 def _row(i: int, rows: Sequence[int] | Codes | None) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from limpid.data.column_types import ColumnType, Type, as_moments, as_numbers, as_text, declared_type, infer_type
+from limpid.data.column_types import ColumnType, Type, as_moments, as_text, declared_type, infer_type
 from limpid.data.encode import ColumnCode, TableEncoder, finite_numbers
 from limpid.errors import DataError
 
@@ -65,9 +65,12 @@ def fit_encoder(
             _describe(fitted, cells, None, leave_out[name])
             continue
         kind = declared_type(cells, types[name]) if name in types else infer_type(cells)
-        code = None if kind is None else _fit_column(cells, kind, rows, onehot, fitted.notes)
-        reason = _reason_to_drop(cells, kind, code, rows, declared=name in types)
-        _describe(fitted, cells, kind, "left out" if reason else "feature")
+        code, reason = None, "every cell is missing in the training rows"
+        if kind is not None:
+            plain = _plain_cells(cells, kind, rows)
+            code = _fit_column(plain, kind, cells, onehot, fitted.notes)
+            reason = _reason_to_drop(plain, code, rows, declared=name in types)
+        _describe(fitted, cells if kind is None else plain, kind, "left out" if reason else "feature")
         if reason:
             note = f" ({kind.note})" if kind is not None and kind.note else ""
             fitted.dropped.append((name, reason + note))
@@ -100,71 +103,62 @@ def note_giveaways(train: pl.DataFrame, encoder: TableEncoder, target: str) -> l
     return notes
 
 
-def _fit_column(
-    cells: pl.Series, kind: ColumnType, rows: NDArray[np.int64], onehot: bool, notes: list[str]
-) -> ColumnCode:
+def _plain_cells(cells: pl.Series, kind: ColumnType, rows: NDArray[np.int64]) -> pl.Series:
+    """Cells as text (category) or float64 (all other types), null where missing."""
+    return as_text(cells) if kind.type == "category" else finite_numbers(cells, kind.type, kind.form, rows)
+
+
+def _fit_column(plain: pl.Series, kind: ColumnType, cells: pl.Series, onehot: bool, notes: list[str]) -> ColumnCode:
     name = cells.name
     if kind.type == "category":
-        text = as_text(cells).drop_nulls()
+        text = plain.drop_nulls()
         values: Iterable[str] = text.unique().sort().to_list()
         if onehot and text.n_unique() > LARGEST_ONEHOT:
             counts = text.value_counts(sort=True).sort("count", name, descending=[True, False])
             values = sorted(counts[name].head(LARGEST_ONEHOT).to_list())
             notes.append(f"column {name!r}: its {LARGEST_ONEHOT} most frequent values are kept, the others are unknown")
         return ColumnCode(name, "category", values=tuple(values))
-    numbers = finite_numbers(cells, kind.type, kind.form, rows)
-    median = numbers.median()
+    median = plain.median()
     fill = float(median) if isinstance(median, int | float) else 0.0
-    indicator = numbers.null_count() > 0
+    indicator = plain.null_count() > 0
     if kind.type != "date":
         return ColumnCode(name, kind.type, kind.form, fill, indicator)
     moments = as_moments(cells, kind.form)
-    lowest = numbers.min()
+    lowest = plain.min()
     origin = float(np.floor(lowest)) if isinstance(lowest, int | float) else 0.0
     clock = bool(((moments.dt.hour() != 0) | (moments.dt.minute() != 0)).any())
     return ColumnCode(name, "date", kind.form, fill, indicator, origin, clock)
 
 
-def _reason_to_drop(
-    cells: pl.Series, kind: ColumnType | None, code: ColumnCode | None, rows: NDArray[np.int64], *, declared: bool
-) -> str:
+def _reason_to_drop(plain: pl.Series, code: ColumnCode, rows: NDArray[np.int64], *, declared: bool) -> str:
     """Why a column is no feature, or an empty text."""
-    if kind is None or code is None:
+    present = len(plain) - plain.null_count()
+    distinct = len(code.values) if code.type == "category" else plain.n_unique() - code.indicator
+    if present == 0:
         return "every cell is missing in the training rows"
-    if kind.type == "category":
-        text = as_text(cells)
-        present, distinct = len(text) - text.null_count(), len(code.values)
-        if distinct == 0:
-            return "every cell is missing in the training rows"
-        if distinct == 1 and present == len(text):
-            return f"constant: every training row says {code.values[0]!r}"
-        all_differ = distinct == present >= ROWS_OF_AN_IDENTIFIER
-        if not declared and (all_differ or (distinct > MANY_VALUES and distinct > MANY_VALUES_SHARE * present)):
-            return f"text with {distinct} different values in {present} rows, free text or an identifier"
+    if distinct == 1 and present == len(plain):
+        return f"constant: every training row says {plain[0]!r}"
+    if declared or len(plain) < ROWS_OF_AN_IDENTIFIER:
         return ""
-    numbers = finite_numbers(cells, kind.type, kind.form, rows)
-    if numbers.n_unique() <= 1:
-        return f"constant: every training row says {cells[0]!r}"
-    if kind.type == "number" and not declared and len(numbers) >= ROWS_OF_AN_IDENTIFIER and not code.indicator:
-        values = numbers.to_numpy()
+    if code.type == "category":
+        if distinct == present or (distinct > MANY_VALUES and distinct > MANY_VALUES_SHARE * present):
+            return f"text with {distinct} different values in {present} rows, free text or an identifier"
+    elif code.type == "number" and distinct == len(plain):
+        values = plain.to_numpy()
         if (values - values[0] == rows - rows[0]).all():
             return "numbers the rows"
-        if re.search(r"(^|[_\s])id$", cells.name, re.IGNORECASE) and numbers.n_unique() == len(numbers):
+        if re.search(r"(^|[_\s])id$", code.name, re.IGNORECASE):
             return "an identifier by its name, different in every row"
     return ""
 
 
-def _describe(fitted: FittedColumns, cells: pl.Series, kind: ColumnType | None, role: str) -> None:
-    if kind is not None and kind.type != "category":
-        present, _ = as_numbers(cells, kind.type, kind.form)
-    else:
-        present = as_text(cells)
+def _describe(fitted: FittedColumns, plain: pl.Series, kind: ColumnType | None, role: str) -> None:
     fitted.columns.append(
         {
-            "name": cells.name,
+            "name": plain.name,
             "type": kind.type if kind else "unknown",
-            "missing": present.null_count(),
-            "distinct": present.drop_nulls().n_unique(),
+            "missing": plain.null_count(),
+            "distinct": plain.n_unique() - (plain.null_count() > 0),
             "role": role,
         }
     )

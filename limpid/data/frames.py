@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from limpid.data.delimited import count_records, parse_delimited
+from limpid.data.delimited import parse_delimited
 from limpid.errors import DataError
 
 if TYPE_CHECKING:
@@ -61,23 +61,6 @@ def read_table(
     if frame.height == 0:
         raise DataError(f"{file} holds no rows. Expected at least one.")
     return TableFile(frame, True, digest)
-
-
-def count_rows(path: str | Path, *, header: bool) -> tuple[int, str]:
-    """Rows of a table file and its content digest, its cells left uninterpreted.
-
-    Lets a test file be refused before training starts if it is missing, ragged or in another encoding.
-    """
-    file = Path(path)
-    data = _content(file)
-    digest = hashlib.sha256(data).hexdigest()
-    if file.suffix.lower() in SEPARATOR_OF:
-        num_rows = count_records(data, str(file), SEPARATOR_OF[file.suffix.lower()]) - header
-    else:
-        num_rows = _parse_typed(data, file).height
-    if num_rows <= 0:
-        raise DataError(f"{file} holds no rows. Expected at least one.")
-    return num_rows, digest
 
 
 def to_frame(table: Any) -> pl.DataFrame:

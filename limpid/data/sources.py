@@ -12,7 +12,12 @@ from limpid.data.dataset import Dataset
 from limpid.data.frames import FRAME_SUFFIXES, is_frame
 from limpid.errors import DataError
 
-NAMED_SETS = ("mnist", "fashion-mnist", "cifar10", "cifar100")
+NAMED_SETS = {
+    "mnist": "70,000 handwritten digits of 28x28 pixels, 10 classes",
+    "fashion-mnist": "70,000 pieces of clothing of 28x28 pixels, 10 classes",
+    "cifar10": "60,000 colour images of 32x32 pixels, 10 classes",
+    "cifar100": "60,000 colour images of 32x32 pixels, 100 classes",
+}
 ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".zip")
 ARRAY_ENDINGS = (".npy", ".npz")
 IDX_ENDINGS = ("-ubyte", "-ubyte.gz")
@@ -53,6 +58,13 @@ def load_data(source: Any, config: DataConfig, *, seed: int = 0, takes_codes: bo
         f"A {type(source).__name__} is not data that can be read. Expected arrays, tensors, frames, (X, y), a torch "
         "data set with a length, a path or a name."
     )
+
+
+def named_sources() -> dict[str, str]:
+    """Every data set that has a name, with a line that describes it."""
+    from limpid.data.builtin import builtin_names
+
+    return builtin_names() | NAMED_SETS
 
 
 def _load_path(source: str, config: DataConfig, seed: int, takes_codes: bool) -> Dataset:
@@ -109,9 +121,7 @@ def _load_folder(path: Path, config: DataConfig, seed: int) -> Dataset:
 
 def _not_found(source: str, path: Path) -> str:
     """Why a text is neither a known name nor a file, with what was probably meant."""
-    from limpid.data.builtin import builtin_names
-
-    names = (*builtin_names(), *NAMED_SETS)
+    names = named_sources()
     if path.suffix or path.parent != Path("."):
         near = ""
         if path.parent.is_dir():

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from limpid.config import DataConfig, nearest
-from limpid.data.column_types import Type, as_numbers, infer_type
+from limpid.data.column_types import Type, as_numbers, infer_type, numbers_from_text
 from limpid.data.dataset import Dataset, ResidentRows, Split
 from limpid.data.encode import TableEncoder
 from limpid.data.encoder_fit import FittedColumns, fit_encoder, note_giveaways
-from limpid.data.frames import TableFile, count_rows, frame_digest, read_table, to_frame
+from limpid.data.frames import TableFile, frame_digest, read_table, to_frame
 from limpid.data.split import split_indices, split_shares
 from limpid.data.table_target import read_targets, target_cells
 from limpid.data.target import TargetCoder, TargetColumn, fit_target, infer_task
@@ -80,7 +80,8 @@ def _build(file: TableFile, name: str, config: DataConfig, seed: int, takes_code
     roles = _roles(file.frame, config, origin)
     num_test, digest = 0, file.digest
     if config.test is not None:
-        test_digest, num_test = _check_test(config, file, roles)
+        test_file = _read_test(config, file, roles)
+        num_test, test_digest = test_file.frame.height, test_file.digest
         digest = hashlib.sha256((digest + test_digest).encode()).hexdigest()
     columns, frame, index = read_targets(file.frame, roles.target, roles.types)
     if len(index) < file.frame.height:
@@ -97,6 +98,8 @@ def _build(file: TableFile, name: str, config: DataConfig, seed: int, takes_code
         seed=seed,
     )
     train, valid, test = parts
+    untyped = [name for name in frame.columns if name not in roles.leave_out() and name not in roles.types]
+    frame = numbers_from_text(frame, untyped)
     train_frame = frame[train]
     onehot = config.encode == "onehot" or not takes_codes
     fitted = fit_encoder(
@@ -192,11 +195,21 @@ def _split(
     return Split(ResidentRows(encoded.tensors()), target, index=torch.from_numpy(index[rows]))
 
 
-def _check_test(config: DataConfig, file: TableFile, roles: Roles) -> tuple[str, int]:
-    """Digest and rows of the separate test file. Raises DataError if it cannot serve, without looking at its cells."""
+def _read_test(config: DataConfig, file: TableFile, roles: Roles) -> TableFile:
+    """The separate test file, its columns named as the training file's (by place without a header).
+
+    Read a first time before training, for faults of form only, and thrown away; its cells count at the end.
+    """
     assert config.test is not None
-    num_rows, digest = count_rows(config.test, header=file.header)
-    return digest, num_rows
+    header = None if file.header else False
+    test = read_table(config.test, header=header, columns=file.frame.columns)
+    absent = [name for name in roles.target if name not in test.frame.columns]
+    if absent:
+        raise DataError(
+            f"{config.test} has no target column {absent[0]!r}. Columns found: "
+            f"{', '.join(map(repr, test.frame.columns))}."
+        )
+    return test
 
 
 def _test_split(
@@ -209,14 +222,7 @@ def _test_split(
 ) -> Split:
     """The separate test file's rows, columns found by name (by place without a header), labels matched to classes."""
     assert config.test is not None
-    header = False if not file.header else None
-    test = read_table(config.test, header=header, columns=file.frame.columns)
-    absent = [name for name in roles.target if name not in test.frame.columns]
-    if absent:
-        raise DataError(
-            f"{config.test} has no target column {absent[0]!r}. Columns found: "
-            f"{', '.join(map(repr, test.frame.columns))}."
-        )
+    test = _read_test(config, file, roles)
     types: dict[str, Type] = {column.name: column.type for column in trained}
     columns = [target_cells(test.frame[name], types[name], config.test) for name in roles.target]
     rows = np.flatnonzero(np.all([column.codes >= 0 for column in columns], axis=0)).astype(np.int64)
@@ -280,8 +286,8 @@ def _times(frame: pl.DataFrame, time: str | None) -> NDArray[np.float64] | None:
     if kind is None or kind.type not in ("number", "date"):
         raise DataError(f"data.split = time:{time} needs numbers or dates, but the column does not hold them.")
     values, bad = as_numbers(frame[time], kind.type, kind.form)
-    if values.null_count() or bad.any():
-        row = int(values.is_null().arg_true()[0])
+    if values.null_count():
+        row = bad if bad is not None else int(values.is_null().arg_true()[0])
         raise DataError(f"Row {row} (from 0): column {time!r} is missing, and the split orders rows by it.")
     return values.to_numpy()
 

@@ -36,7 +36,7 @@ def make_toy(name: str, *, size: int | None, noise: float | None, seed: int) -> 
     x_NF, y_N = toy.make(size or DEFAULT_SIZE, random)
     spread = toy.noise if noise is None else noise
     if toy.regression:
-        return x_NF, y_N + spread * random.standard_normal(len(y_N))
+        return x_NF, y_N.astype(np.float64) + spread * random.standard_normal(len(y_N))
     return x_NF + spread * random.standard_normal(x_NF.shape), y_N
 
 
