@@ -42,5 +42,5 @@ def _is_local(host: str) -> bool:
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
-    """Name a case of raw bytes by its argument: a gzip header holds the time, and parallel workers must agree on names."""
+    """Name cases of raw bytes by their argument: a gzip header holds the time, and parallel workers must agree."""
     return argname if isinstance(val, bytes) else None
