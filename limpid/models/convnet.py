@@ -1,4 +1,4 @@
-"""A plain convolutional network that fits its depth to the image: (conv-norm-relu, twice, pool) until 7 pixels are left.
+"""A plain convolutional network as deep as the image allows: (conv-norm-relu, twice, pool) until 7 pixels are left.
 
 The side halves and the width doubles at each stage; the mean over the remaining pixels goes into one dense layer.
 """

@@ -35,7 +35,11 @@ class CategoryEmbedding(nn.Module):
         super().__init__()
         self.cardinalities = cardinalities
         self.sizes = tuple(size or vector_size(n) for n in cardinalities)
-        column, stride, place, matrices, start = [], [], [], [], 0
+        column: list[int] = []
+        stride: list[int] = []
+        place: list[int] = []
+        matrices: list[Tensor] = []
+        start = 0
         for i, (n, d) in enumerate(zip(cardinalities, self.sizes, strict=True)):
             column += [i] * d
             stride += [d] * d

@@ -30,14 +30,12 @@ class InputScale(nn.Module):
         super().__init__()
         self.enabled = bool(spec.scale_mean) or spec.kind == "image"
         shape = (-1, 1, 1) if spec.kind == "image" else (-1,)
-        mean = torch.tensor(spec.scale_mean or (0.0,), dtype=torch.float64).reshape(shape)
-        std = torch.tensor(spec.scale_std or (1.0,), dtype=torch.float64).reshape(shape)
-        inv_std = torch.where(std > 0, 1 / std, 1.0)
-        self.register_buffer("mean", mean.float())
-        self.register_buffer("inv_std", inv_std.float())
+        std = torch.tensor(spec.scale_std or (1.0,)).reshape(shape)
+        self.register_buffer("mean", torch.tensor(spec.scale_mean or (0.0,)).reshape(shape))
+        self.register_buffer("inv_std", torch.where(std > 0, 1 / std, 1.0))
         # Bytes take two passes, x * gain + shift, with the division by 255 folded in.
-        self.register_buffer("byte_gain", (inv_std / 255).float(), persistent=False)
-        self.register_buffer("byte_shift", (-mean * inv_std).float(), persistent=False)
+        self.register_buffer("byte_gain", self.inv_std / 255, persistent=False)
+        self.register_buffer("byte_shift", -self.mean * self.inv_std, persistent=False)
 
     def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
         super()._load_from_state_dict(*args, **kwargs)

@@ -19,6 +19,7 @@ from limpid.spec import DataSpec
 
 # Of ImageNet's pixels scaled to 0 to 1, as torchvision documents them for its weights.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+INCEPTIONS = ("googlenet", "inception_v3")
 PREFIXES = ("torchvision/", "timm/")
 
 
@@ -32,8 +33,8 @@ def build_published(config: ModelConfig, spec: DataSpec, *, known: tuple[str, ..
     library, name = _find(config.name, known)
     if spec.kind != "image":
         raise ModelError(
-            f"{config.name} takes images of shape (channels, height, width); {spec.name} is of kind {spec.kind} with shape "
-            f"{spec.input_shape}. Use model.name=mlp or linear."
+            f"{config.name} takes images of shape (channels, height, width); {spec.name} is of kind {spec.kind} with "
+            f"shape {spec.input_shape}. Use model.name=mlp or linear."
         )
     build = _from_torchvision if library == "torchvision" else _from_timm
     body, mean, std = build(name, spec, config.pretrained)
@@ -78,11 +79,6 @@ def _from_torchvision(
 ) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...]]:
     import torchvision
 
-    options: dict[str, Any] = {}
-    if name in ("googlenet", "inception_v3"):
-        options = {"init_weights": False} if not pretrained else {}
-    if name.startswith("vit_") and not pretrained:
-        options = {"image_size": spec.input_shape[1]}
     if pretrained:
         weights = torchvision.models.get_model_weights(name).DEFAULT
         place = f"{torch.hub.get_dir()}/checkpoints/{weights.url.rpartition('/')[2]}"
@@ -91,15 +87,21 @@ def _from_torchvision(
         except Exception as error:  # libraries raise many kinds here; all mean that the weights could not be had
             raise _no_weights(name, weights.url, place, error) from error
     else:
+        options: dict[str, Any] = {"init_weights": True} if name in INCEPTIONS else {}
+        if name.startswith("vit_"):
+            options = {"image_size": spec.input_shape[1]}
         body = torchvision.models.get_model(name, weights=None, **options)
-    if name in ("googlenet", "inception_v3"):  # their auxiliary classifiers would answer with a tuple in training
-        body.aux_logits = False
+    mean, std = IMAGENET_MEAN, IMAGENET_STD
+    if name in INCEPTIONS:
+        body.aux_logits = False  # auxiliary classifiers would answer with a tuple in training
         for auxiliary in ("aux1", "aux2", "AuxLogits"):
             if hasattr(body, auxiliary):
                 setattr(body, auxiliary, None)
+        body.transform_input = False  # theirs is (x - 0.5) / 0.5, which our scaling does
+        mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
     _replace_head(body, spec.num_outputs)
     _replace_stem(body, spec.input_shape[0])
-    return body, IMAGENET_MEAN, IMAGENET_STD
+    return body, mean, std
 
 
 def _from_timm(name: str, spec: DataSpec, pretrained: bool) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...]]:
@@ -117,8 +119,8 @@ def _from_timm(name: str, spec: DataSpec, pretrained: bool) -> tuple[nn.Module, 
             raise ModelError(f"timm cannot build {name}: {error}.") from error
         origin = f"https://huggingface.co/timm/{name}"
         raise _no_weights(name, origin, "the Hugging Face cache (environment variable HF_HOME)", error) from error
-    cfg = body.pretrained_cfg
-    return body, tuple(cfg.get("mean", IMAGENET_MEAN)), tuple(cfg.get("std", IMAGENET_STD))
+    published: Any = body.pretrained_cfg
+    return body, tuple(published.get("mean", IMAGENET_MEAN)), tuple(published.get("std", IMAGENET_STD))
 
 
 def _no_weights(name: str, origin: str, place: str, error: Exception) -> ModelError:
@@ -144,7 +146,7 @@ def _replace_head(body: nn.Module, num_outputs: int) -> None:
 
 
 def _replace_stem(body: nn.Module, channels: int) -> None:
-    """The first convolution takes `channels`; learned kernels are spread so that grey images act as their RGB copies."""
+    """The first convolution takes `channels`; learned kernels are spread so that grey acts as its RGB copy."""
     name, first = next((n, m) for n, m in body.named_modules() if isinstance(m, nn.Conv2d))
     if first.in_channels == channels:
         return

@@ -121,7 +121,7 @@ def _check_fit(entry: ModelEntry, config: ModelConfig, spec: DataSpec) -> None:
         )
     if spec.cardinalities and not entry.takes_codes:
         raise ModelError(
-            f"{entry.name} takes numbers only, and {spec.name} has {len(spec.cardinalities)} category columns as codes. "
+            f"{entry.name} takes numbers only, and {spec.name} has {len(spec.cardinalities)} columns of codes. "
             "Set data.encode=onehot, or use model.name=mlp."
         )
     if config.pretrained:

@@ -18,6 +18,7 @@ from torch import Tensor
 from limpid.config import ObjectiveConfig
 from limpid.errors import ConfigError
 from limpid.objectives import metrics
+from limpid.objectives.class_weights import class_weights, log_frequencies
 from limpid.spec import DataSpec, Task
 
 TASK_LOSSES: dict[Task, tuple[str, ...]] = {  # the first is the task's own
@@ -81,7 +82,7 @@ class Classification(Objective):
         self.num_classes = num_classes
         self.smoothing = smoothing
         self.weights = weights
-        self.prior = _log_frequencies(counts or (1,) * num_classes, weights)
+        self.prior = log_frequencies(counts or (1,) * num_classes, weights)
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         if self.weights is None:
@@ -124,8 +125,8 @@ class Binary(Objective):
     def __init__(self, counts: tuple[int, ...], smoothing: float, weights: Tensor | None) -> None:
         self.smoothing = smoothing
         self.weights = weights
-        log_frequencies = _log_frequencies(counts or (1, 1), weights)
-        self.prior = log_frequencies[1:] - log_frequencies[:1]
+        prior_2 = log_frequencies(counts or (1, 1), weights)
+        self.prior = prior_2[1:] - prior_2[:1]
 
     def losses(self, outputs: Tensor, target: Tensor) -> Tensor:
         losses_B1 = F.binary_cross_entropy_with_logits(
@@ -158,7 +159,10 @@ class Binary(Objective):
 
 
 class Multilabel(Objective):
-    """Any of K labels, each by its own logit. Target: float (B, K) of zeros and ones. L: the mean of K binary losses."""
+    """Any of K labels, each by its own logit. Target: float (B, K) of zeros and ones.
+
+    L = mean of the K binary losses
+    """
 
     score = "accuracy"
 
@@ -261,37 +265,6 @@ def build_objective(config: ObjectiveConfig, spec: DataSpec) -> Objective:
     mean = torch.tensor(spec.target_mean or (0.0,) * spec.num_outputs, dtype=torch.float32)
     std = torch.tensor(spec.target_std or (1.0,) * spec.num_outputs, dtype=torch.float32)
     return Regression(mean, std, loss, config.huber_delta)
-
-
-def class_weights(config: ObjectiveConfig, spec: DataSpec) -> Tensor | None:
-    """Weight of each class, scaled so that the mean over the training split is 1 and the learning rate keeps its meaning.
-
-    Balanced: N / (K n_k). Raises ConfigError when the task has no classes or the number of weights is another.
-    """
-    if config.class_weights is None:
-        return None
-    if spec.task not in ("classification", "binary"):
-        raise ConfigError(f"objective.class_weights is for one of several classes; this is {spec.task}.")
-    num_classes = 2 if spec.task == "binary" else spec.num_outputs
-    counts = torch.tensor(spec.class_counts or (1,) * num_classes, dtype=torch.float64).clamp(min=1)
-    if config.class_weights == "balanced":
-        weights = 1 / counts
-    elif len(config.class_weights) == num_classes and min(config.class_weights) >= 0 < max(config.class_weights):
-        weights = torch.tensor(config.class_weights, dtype=torch.float64)
-    else:
-        raise ConfigError(
-            f"objective.class_weights={list(config.class_weights)}: expected {num_classes} numbers of 0 or more, not "
-            f"all 0, one for each of {', '.join(spec.classes) or 'the classes'}, or balanced."
-        )
-    return (weights * counts.sum() / (weights * counts).sum()).float()
-
-
-def _log_frequencies(counts: tuple[int, ...], weights: Tensor | None) -> Tensor:
-    # half a sample for a class without any keeps the logarithm finite
-    mass = torch.tensor(counts, dtype=torch.float64).clamp(min=0.5)
-    if weights is not None:
-        mass = mass * weights.clamp(min=1e-12)
-    return (mass / mass.sum()).log().float()
 
 
 def _smooth(target: Tensor, smoothing: float) -> Tensor:

@@ -9,14 +9,14 @@ from typing import Any
 
 from torch import nn
 
-UNDECAYED = (nn.Embedding, nn.EmbeddingBag)
+UNDECAYED = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm)  # a LayerNorm's weight may have any dimension
 
 
 def param_groups(model: nn.Module, weight_decay: float, *, decay_all: bool = False) -> list[dict[str, Any]]:
     """Trainable parameters as groups for a torch optimiser, each parameter in exactly one.
 
-    Matrices and kernels decay; parameters of one dimension or none (biases, normalisation, flat look-up tables) and
-    embeddings do not, unless `decay_all`. Without decay there is one group, as each group costs a launch per step.
+    Matrices and kernels decay; parameters of one dimension or none (biases, normalisation, flat look-up tables), layer
+    norms and embeddings do not, unless `decay_all`. Without decay there is one group, as each group costs a launch per step.
     """
     spared = {id(p) for module in model.modules() if isinstance(module, UNDECAYED) for p in module.parameters()}
     trainable = [p for p in model.parameters() if p.requires_grad]

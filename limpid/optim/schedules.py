@@ -62,7 +62,7 @@ def cosine(num_steps: int, final: float = 0.0, *, start: int = 0) -> Schedule:
 
 
 def one_cycle(num_steps: int, warmup: float, final: float = 0.0) -> Schedule:
-    """From 1/25 up to 1 within the `warmup` share of the steps, then down to `final` at the last one, both on a cosine."""
+    """From 1/25 up to 1 within the `warmup` share of the steps, then down to `final` at the last, both on a cosine."""
     peak = max(warmup * num_steps - 1.0, 0.0)
     last = max(num_steps - 1.0, peak + 1.0)
 

@@ -1,0 +1,115 @@
+"""Intervals against closed forms, and how often they hold the truth."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+import sklearn.metrics
+import torch
+
+from limpid.objectives.intervals import _student_quantile, interval_of, mean_interval, wilson_interval
+
+
+@pytest.mark.parametrize(("hits", "trials"), [(0, 10), (9, 10), (10, 10), (480, 500)])
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_wilson_equals_scipy(hits: int, trials: int, level: float) -> None:
+    expected = scipy.stats.binomtest(hits, trials).proportion_ci(level, method="wilson")
+    assert wilson_interval(hits, trials, level) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert all(math.isnan(bound) for bound in wilson_interval(0, 0))
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 9, 29, 1000])
+@pytest.mark.parametrize("p", [0.9, 0.95, 0.975])
+def test_student_quantile_equals_scipy(freedom: int, p: float) -> None:
+    assert _student_quantile(p, freedom) == pytest.approx(scipy.stats.t.ppf(p, freedom), rel=5e-3)
+
+
+def test_mean_interval_of_three_seeds() -> None:
+    values = np.array([0.91, 0.93, 0.92])
+    expected = scipy.stats.t.interval(0.95, 2, values.mean(), scipy.stats.sem(values))
+    assert mean_interval(values) == pytest.approx(expected)
+    assert math.isnan(mean_interval(np.array([1.0]))[0])
+
+
+def naive_bootstrap(figure: object, guess: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    rng = np.random.default_rng(11)
+    figures = []
+    for _ in range(300):
+        rows = rng.integers(0, len(truth), len(truth))
+        figures.append(figure(truth[rows], guess[rows]))
+    return tuple(np.quantile(figures, [0.025, 0.975]))
+
+
+def decisions(size: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 4, size)
+    return np.where(rng.random(size) < 0.7, truth, rng.integers(0, 4, size)), truth
+
+
+def values(size: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    truth = 50 + 3 * rng.standard_normal((size, 1))
+    return truth + rng.standard_normal((size, 1)), truth
+
+
+def scores(size: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, size)
+    return np.round(truth + rng.standard_normal(size), 1), truth
+
+
+def positives() -> tuple[np.ndarray, np.ndarray]:
+    guess, truth = decisions()
+    return guess % 2, truth % 2
+
+
+CASES = {
+    "balanced_accuracy": (decisions, sklearn.metrics.balanced_accuracy_score),
+    "macro_f1": (decisions, lambda t, p: sklearn.metrics.f1_score(t, p, average="macro")),
+    "f1": (positives, sklearn.metrics.f1_score),
+    "r2": (values, sklearn.metrics.r2_score),
+    "rmse": (values, sklearn.metrics.root_mean_squared_error),
+    "mae": (values, sklearn.metrics.mean_absolute_error),
+    "auc": (scores, sklearn.metrics.roc_auc_score),
+}
+
+
+@pytest.mark.parametrize("score", CASES)
+def test_bootstrap_equals_a_naive_one(score: str) -> None:
+    make, figure = CASES[score]
+    guess, truth = make()
+    low, high = interval_of(score, guess, truth)
+    expected_low, expected_high = naive_bootstrap(figure, guess, truth)
+    width = expected_high - expected_low
+    assert low == pytest.approx(expected_low, abs=0.2 * width)
+    assert high == pytest.approx(expected_high, abs=0.2 * width)
+    assert low < figure(truth, guess) < high
+    assert interval_of(score, guess, truth) == (low, high)
+    assert interval_of(score, guess, truth, seed=1) != (low, high)
+
+
+def test_accuracy_takes_tensors_of_the_objective() -> None:
+    guess_B, target_B1 = torch.tensor([1, 0, 1, 1]), torch.tensor([[1.0], [0.0], [0.0], [1.0]])
+    assert interval_of("accuracy", guess_B, target_B1) == wilson_interval(3, 4)
+
+
+def test_several_labels_of_a_sample_are_not_independent() -> None:
+    guess_BK, truth_BK = torch.zeros(40, 50), torch.zeros(40, 50)
+    guess_BK[:10] = 1  # all labels of a sample are right or wrong together
+    low, high = interval_of("accuracy", guess_BK, truth_BK)
+    assert high - low > 0.2
+    assert interval_of("macro_f1", truth_BK.long(), truth_BK.long()) == (0.0, 0.0)
+
+
+def test_wilson_holds_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(5)
+    hits = rng.binomial(200, 0.9, size=2000)
+    bounds = np.array([wilson_interval(int(k), 200) for k in hits])
+    assert ((bounds[:, 0] < 0.9) & (bounds[:, 1] > 0.9)).mean() == pytest.approx(0.95, abs=0.02)
+
+
+def test_undefined_figure_has_no_interval() -> None:
+    assert math.isnan(interval_of("r2", np.zeros((5, 1)), np.ones((5, 1)))[0])
