@@ -77,10 +77,12 @@ def data_blocks(reading: Reading) -> list[Row]:
     blocks: list[Row] = [{"title": "", "pairs": known}]
     counts = data.get("class_counts") or ()
     if counts and reading.task != "regression":
+        several = reading.task == "multilabel"  # then the shares do not add up to one
+        total = max(1, data.get("num_train") or 1 if several else sum(counts))
         named = zip(reading.classes, counts, strict=False)
-        rows = [[plain(name), number(count), percent(count / max(1, sum(counts)))] for name, count in named]
-        table = {"head": ["class", "rows", "share"], "rows": rows[:MOST_ROWS]}
-        blocks.append({"title": "Training rows per class", "table": table})
+        rows = [[plain(name), number(count), percent(count / total)] for name, count in named]
+        table = {"head": ["label" if several else "class", "rows", "share"], "rows": rows[:MOST_ROWS]}
+        blocks.append({"title": "Training rows per label" if several else "Training rows per class", "table": table})
     summary = reading.header.get("summary") or {}
     nested = {key: value for key, value in summary.items() if isinstance(value, Mapping | list | tuple)}
     flat = [(label(key), value_text(value)) for key, value in summary.items() if key not in nested]

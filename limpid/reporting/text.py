@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 # Shares of samples, printed in per cent; every other figure is printed as it is.
-SHARES = frozenset({"accuracy", "balanced_accuracy", "top5_accuracy", "exact_match", "error", "hamming_accuracy"})
-LOWER_IS_BETTER = frozenset({"loss", "error", "mse", "rmse", "mae", "hamming_loss", "brier", "log_loss"})
+SHARES = frozenset({"accuracy", "balanced_accuracy", "exact_match", "top5_error"})
+LOWER_IS_BETTER = frozenset({"loss", "top5_error", "mse", "rmse", "mae", "log_loss"})
 LABELS = {
     "r2": "R²",
     "rmse": "RMSE",
@@ -17,6 +17,10 @@ LABELS = {
     "mae": "MAE",
     "f1": "F1",
     "macro_f1": "macro F1",
+    "auc": "AUC",
+    "log_loss": "log loss (nats)",
+    "top5_error": "top-5 error",
+    "chance_loss": "loss of knowing nothing",
     "lr": "learning rate",
 }
 # Turn the direction of the text around them, or hide what follows; never wanted inside one line.

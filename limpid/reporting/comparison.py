@@ -1,0 +1,264 @@
+"""Runs side by side, and a verdict where it can be had: better, worse, or cannot tell.
+
+A verdict needs predictions of the same rows. It pairs them, so that what makes a row hard for both cancels out, and it
+speaks of these trained networks only: how far another seed would land is for repeated runs to say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from limpid.record.run import Run
+from limpid.reporting.intervals import Interval, mcnemar, paired_bootstrap, paired_share_difference
+from limpid.reporting.outcomes import targets_and_predictions
+from limpid.reporting.progress import json_line
+from limpid.reporting.reading import Reading, Row, read_run
+from limpid.reporting.terminal import table_lines
+from limpid.reporting.text import LOWER_IS_BETTER, SHARES, figure, interval, label, number, plain, seconds, value_text
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Word = Literal["better", "worse", "cannot tell", "not comparable"]
+
+DOUBT = 0.05  # all verdicts of one comparison together; shared out evenly among them (Bonferroni)
+REGRESSION_SCORES = ("r2", "rmse", "mse", "mae")
+NOT_COMPARED = ("record.", "data.data_dir", "data.workers", "data.memory_share")  # say nothing about what was learned
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How the second of two runs does against the first, on the same rows.
+
+    `difference` is second - first in the score's own unit (a share for accuracy); `interval` holds it with probability
+    1 - `doubt`; `p_value` is McNemar's, for classes only. `word` is about the second run.
+    """
+
+    first: str
+    second: str
+    word: Word
+    reason: str = ""  # why they are not comparable
+    score: str = ""
+    rows: int = 0
+    difference: float = math.nan
+    interval: Interval = (math.nan, math.nan)
+    doubt: float = DOUBT
+    p_value: float | None = None
+
+    def sentence(self) -> str:
+        """The verdict in words, with its evidence."""
+        if self.word == "not comparable":
+            return f"{self.second} and {self.first} are not comparable row by row: {self.reason}."
+        if self.word == "cannot tell":
+            start = f"Cannot tell {self.second} and {self.first} apart"
+        else:
+            start = f"{self.second} is {self.word} than {self.first}"
+        low, high = self.interval
+        unit = " points" if self.score in SHARES else ""
+        change, low_text, high_text = (_signed(value, self.score) for value in (self.difference, low, high))
+        text = f"{start}: {label(self.score)} {change}{unit} ({100 * (1 - self.doubt):.4g} % interval {low_text} to "
+        text += f"{high_text}{unit}) on the same {number(self.rows)} rows"
+        return text + (f", McNemar p = {number(self.p_value, 2)}." if self.p_value is not None else ".")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row of facts per run, the options in which they differ, and verdicts of each run against the first."""
+
+    rows: list[Row]
+    differences: list[Row]
+    verdicts: list[Verdict]
+
+    def render(self) -> str:
+        """The comparison as plain text."""
+        shown = [{"run": row["run"], **_shown(row)} for row in self.rows]
+        lines = table_lines(shown)
+        lines += (
+            ["", "They differ in:", *("  " + line for line in table_lines(self.differences))]
+            if self.differences
+            else []
+        )
+        lines += ["", *(verdict.sentence() for verdict in self.verdicts)] if self.verdicts else []
+        if any(verdict.word != "not comparable" for verdict in self.verdicts):
+            lines.append("This is about these trained networks on these rows; another seed may change it.")
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """The same as one JSON object on one line."""
+        verdicts = [{**asdict(verdict), "sentence": verdict.sentence()} for verdict in self.verdicts]
+        return json_line({"runs": self.rows, "differences": self.differences, "verdicts": verdicts})
+
+
+def compare_runs(runs: list[Run]) -> Comparison:
+    """Put runs side by side; the first is what the others are compared with."""
+    readings = [read_run(run) for run in runs]
+    names = _names(readings)
+    doubt = DOUBT / max(1, len(readings) - 1)
+    verdicts = [
+        judge(readings[0], reading, names[0], name, doubt)
+        for reading, name in zip(readings[1:], names[1:], strict=True)
+    ]
+    rows = [_facts(reading, name) for reading, name in zip(readings, names, strict=True)]
+    return Comparison(rows, _differences(readings, names), verdicts)
+
+
+def judge(first: Reading, second: Reading, first_name: str, second_name: str, doubt: float = DOUBT) -> Verdict:
+    """Compare the predictions of two runs row by row."""
+    reason = _why_not_comparable(first, second)
+    if reason:
+        return Verdict(first_name, second_name, "not comparable", reason)
+    pairs = targets_and_predictions(first), targets_and_predictions(second)
+    assert pairs[0] is not None and pairs[1] is not None
+    target, guesses = pairs[0][0], (pairs[0][1], pairs[1][1])
+    p_value, rows = None, len(target)
+    if first.task == "regression":
+        score = first.score if first.score in REGRESSION_SCORES else "rmse"
+        assert score is not None
+        difference, bounds = _regression_difference(target, *guesses, score, doubt)
+    elif first.task == "multilabel":
+        score = "accuracy"
+        right_N2 = _right_labels(target, *guesses)
+        difference = float((right_N2[:, 1] - right_N2[:, 0]).mean())
+        bounds = paired_bootstrap(right_N2, lambda means: means[:, 1] - means[:, 0], doubt)
+    else:
+        score = "accuracy"
+        right = guesses[0] == target, guesses[1] == target
+        only_first, only_second = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
+        difference = (only_second - only_first) / rows
+        bounds = paired_share_difference(only_second, only_first, rows, doubt)
+        p_value = mcnemar(only_first, only_second)
+    word = _word(bounds, score in LOWER_IS_BETTER)
+    if p_value is not None and p_value >= doubt:
+        word = "cannot tell"
+    return Verdict(first_name, second_name, word, "", score, rows, difference, bounds, doubt, p_value)
+
+
+def _word(bounds: Interval, lower_is_better: bool) -> Word:
+    low, high = (-bounds[1], -bounds[0]) if lower_is_better else bounds
+    return "better" if low > 0 else "worse" if high < 0 else "cannot tell"
+
+
+def _why_not_comparable(first: Reading, second: Reading) -> str:
+    """Empty when both answered the same rows."""
+    import numpy as np
+
+    for reading in (first, second):
+        if targets_and_predictions(reading) is None:
+            return f"{plain(reading.run.path.name)} holds no predictions"
+    if first.header.get("fingerprint") != second.header.get("fingerprint"):
+        return "they were trained on different data"
+    if first.task != second.task:
+        return f"one is {first.task}, the other {second.task}"
+    if first.predictions_split != second.predictions_split:
+        return (
+            f"one was scored on its {first.predictions_split} split, the other on its {second.predictions_split} split"
+        )
+    for key, what in (("index", "rows"), ("target", "targets")):
+        arrays = first.predictions.get(key), second.predictions.get(key)
+        if arrays[0] is not None and arrays[1] is not None and not np.array_equal(arrays[0], arrays[1]):
+            return f"they were scored on different {what} (another seed or split)"
+    return ""
+
+
+def _regression_difference(
+    target_NT: np.ndarray, first_NT: np.ndarray, second_NT: np.ndarray, score: str, doubt: float
+) -> tuple[float, Interval]:
+    """score(second) - score(first) and its interval, from per-row sums that are enough to compute every score."""
+    import numpy as np
+
+    columns = [target_NT, target_NT**2]
+    for guess in (first_NT, second_NT):
+        columns.append(np.abs(guess - target_NT) if score == "mae" else (guess - target_NT) ** 2)
+    sums_NC = np.concatenate(columns, axis=1)
+
+    def difference(means: np.ndarray) -> np.ndarray:
+        mean, square, wrong_first, wrong_second = np.split(means, 4, axis=1)
+        if score == "r2":
+            variance = np.maximum(square - mean**2, np.finfo(np.float64).tiny)
+            return np.asarray(((wrong_first - wrong_second) / variance).mean(1))
+        if score == "rmse":
+            return np.asarray(np.sqrt(wrong_second.mean(1)) - np.sqrt(wrong_first.mean(1)))
+        return np.asarray((wrong_second - wrong_first).mean(1))
+
+    return float(difference(sums_NC.mean(0, keepdims=True))[0]), paired_bootstrap(sums_NC, difference, doubt)
+
+
+def _right_labels(target_NL: np.ndarray, first_NL: np.ndarray, second_NL: np.ndarray) -> np.ndarray:
+    """Share of right labels per row, (N, 2): first run, second run."""
+    import numpy as np
+
+    return np.stack([(guess == target_NL).mean(1) for guess in (first_NL, second_NL)], axis=1)
+
+
+def _names(readings: Sequence[Reading]) -> list[str]:
+    """Folder names, numbered where two are the same."""
+    names = [plain(reading.run.path.resolve().name) for reading in readings]
+    return [f"{name} ({i + 1})" if names.count(name) > 1 else name for i, name in enumerate(names)]
+
+
+def _facts(reading: Reading, name: str) -> Row:
+    result, score = reading.result or {}, reading.score
+    model, speed = reading.header.get("model") or {}, reading.throughput or {}
+    if score not in result:
+        score = None
+    return {
+        "run": name,
+        "data": reading.title[0],
+        "model": reading.title[1],
+        "status": reading.status,
+        "score": score,
+        "value": result[score] if score is not None else None,
+        "interval": (result.get("interval") or {}).get(score or ""),
+        "n": result.get("n"),
+        "best_epoch": reading.best_epoch,
+        "epochs": reading.last_epoch,
+        "seconds": speed.get("seconds_total", (reading.end or {}).get("seconds")),
+        "parameters": model.get("parameters"),
+    }
+
+
+def _shown(row: Row) -> Row:
+    """The facts of one run as printed; what all runs lack comes out empty."""
+    score, within = row["score"], row["interval"]
+    return {
+        "data": row["data"],
+        "model": row["model"],
+        "score": f"{label(score)} {figure(score, row['value'])}" if score else row["status"],
+        "95 % interval": interval(score, *within) if within else "",
+        "n": number(row["n"]) if row["n"] is not None else "",
+        "epochs": f"{row['best_epoch']} of {row['epochs']}" if row["best_epoch"] else str(row["epochs"]),
+        "time": seconds(row["seconds"]) if isinstance(row["seconds"], int | float) else "",
+        "parameters": number(row["parameters"]) if isinstance(row["parameters"], int) else "",
+    }
+
+
+def _differences(readings: Sequence[Reading], names: Sequence[str]) -> list[Row]:
+    """Options, data and seed in which the runs differ: one row each, one column per run."""
+    tables = [_flat(reading.header.get("config") or {}) for reading in readings]
+    for table, reading in zip(tables, readings, strict=True):
+        table["data content"] = str(reading.header.get("fingerprint"))[:12]
+    keys = [key for key in dict.fromkeys(key for table in tables for key in table) if not key.startswith(NOT_COMPARED)]
+    differing = [key for key in keys if any(table.get(key) != tables[0].get(key) for table in tables)]
+    return [
+        {"option": key} | {name: value_text(table.get(key)) for name, table in zip(names, tables, strict=True)}
+        for key in differing
+    ]
+
+
+def _flat(config: Mapping[str, Any]) -> Row:
+    return {
+        f"{plain(section)}.{plain(key)}": value
+        for section, options in config.items()
+        if isinstance(options, Mapping)
+        for key, value in options.items()
+    }
+
+
+def _signed(value: float, score: str) -> str:
+    """A difference with its sign; of shares in points of a hundred."""
+    if score in SHARES:
+        return f"{100 * value:+.2f}"
+    return ("+" if value >= 0 else "") + number(value, 3)

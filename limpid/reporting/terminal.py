@@ -1,0 +1,204 @@
+"""What the command line prints. Plain text only: foreign text cannot colour, move or hide anything on the screen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+from limpid.record.run import Run
+from limpid.reporting.progress import Progress, encodable, is_terminal, json_line
+from limpid.reporting.reading import Row, read_run, score_title
+from limpid.reporting.text import columns_of, figure, interval, number, percent, plain, seconds, shorten, value_text
+
+WIDEST_CELL = 60  # columns of a table's cell, and of a value
+MOST_COLUMNS_NAMED = 8  # columns of the data listed by name
+# What a reader wants to know was chosen, in the order of the flow; the report has every option.
+TOLD_CHOICES = (
+    "model.name", "model.hidden", "objective.loss", "optim.name", "optim.lr", "optim.schedule", "optim.weight_decay",
+    "training.epochs", "training.batch_size", "training.precision", "training.device", "augment.flip", "augment.crop",
+)  # fmt: skip
+
+
+class Screen:
+    """Watches one run for the command line: what was read and chosen, the epochs, the result."""
+
+    def __init__(self, *, quiet: bool = False, json: bool = False, stream: TextIO | None = None) -> None:
+        self.progress = Progress(quiet=quiet, json=json, stream=stream)
+        self._quiet, self._json, self._stream = quiet, json, stream
+
+    def wired(self, wiring: Any, run: Run) -> None:
+        """Everything is put together and training is about to begin; `wiring` knows how many steps it will take."""
+        header, epochs = run.header, wiring.plan.num_epochs
+        if not self._quiet and not self._json:
+            print_data_summary(header.get("summary") or {}, header.get("data") or {}, stream=self._stream)
+            print_resolved(
+                header.get("config") or {}, header.get("given") or {}, header.get("reasons"), stream=self._stream
+            )
+        total = epochs * -(-wiring.parts.train.num_batches // wiring.plan.accumulate)
+        self.progress.emit("run", path=str(run.path), data=header.get("data"), config=header.get("config"))
+        self.progress.start(total, epochs)
+
+    def step(self, step: int, loss: float | None = None) -> None:
+        self.progress.step(step, loss)
+
+    def epoch(self, row: Row, valid_row: Row | None) -> None:
+        self.progress.epoch(row, valid_row)
+
+    def close(self) -> None:
+        self.progress.close()
+
+    def result(self, run: Run) -> None:
+        """The run is over."""
+        if not self._quiet:
+            print_result(run, json=self._json, stream=self._stream)
+
+
+def print_data_summary(summary: Mapping[str, Any], spec: Any, *, stream: TextIO | None = None) -> None:
+    """What was read: rows of each split, columns by type, classes, and remarks. `spec` is a DataSpec or its dict."""
+    data = _as_mapping(spec)
+    sizes = [f"{number(data[f'num_{name}'])} {name}" for name in ("train", "valid", "test") if data.get(f"num_{name}")]
+    name, task, kind = (plain(data.get(key, "")) for key in ("name", "task", "kind"))
+    lines = [f"{name}: {task} of {kind} data, {', '.join(sizes)}"]
+    target = value_text(data.get("target_names") or "")
+    if target and target != "none":
+        reason = summary.get("task_reason")
+        lines.append(f"target: {shorten(target, WIDEST_CELL)}" + (f" ({plain(reason)})" if reason else ""))
+    classes = [plain(name) for name in data.get("classes") or ()]
+    if classes:
+        lines.append(f"{len(classes)} {'labels' if data.get('task') == 'multilabel' else 'classes'}: {_some(classes)}")
+    columns = summary.get("columns")
+    if isinstance(columns, Sequence) and columns and all(isinstance(column, Mapping) for column in columns):
+        lines += _column_lines(columns)
+    for key in ("notes", "dropped", "ignored"):
+        entries = summary.get(key) or ()
+        word = "" if key == "notes" else f"{key}: "
+        lines += [f"note: {word}{shorten(value_text(entry), 200)}" for entry in list(entries)[:5]]
+        if len(entries) > 5:
+            lines.append(f"note: {word}and {len(entries) - 5} more, in the report")
+    _print(lines, stream)
+
+
+def print_resolved(
+    config: Any, given: Any, reasons: Mapping[str, str] | None = None, *, stream: TextIO | None = None
+) -> None:
+    """What was chosen, with the reason where one is known. Options that the user gave are not repeated."""
+    options, given_options = _as_mapping(config), _as_mapping(given)
+    rows = []
+    for path in TOLD_CHOICES:
+        section, _, key = path.partition(".")
+        value = _as_mapping(options.get(section) or {}).get(key)
+        if value in (None, "auto", False, 0, [], ()) or key in _as_mapping(given_options.get(section) or {}):
+            continue
+        why = (reasons or {}).get(path, "")
+        if reasons is None or why:
+            rows.append((path, shorten(value_text(value), WIDEST_CELL), plain(why)))
+    if not rows:
+        return
+    name_width, value_width = (max(columns_of(row[i]) for row in rows) for i in (0, 1))
+    lines = [f"  {_pad(name, name_width)}  {_pad(value, value_width)}  {why}".rstrip() for name, value, why in rows]
+    _print(["chosen:", *lines], stream)
+
+
+def print_result(run: Run, *, json: bool = False, stream: TextIO | None = None) -> None:
+    """The score with its interval, how long it took, and where the report lies."""
+    reading = read_run(run)
+    report = run.path / "report.html"
+    if json:
+        facts = {"event": "result", "run": str(run.path), "report": str(report) if report.exists() else None}
+        outcome = {key: value for key, value in (reading.result or {}).items() if key not in ("kind", "time")}
+        _print([json_line(facts | {"status": reading.status} | outcome)], stream)
+        return
+    lines = []
+    if reading.result is not None and reading.score in reading.result:
+        name, result = reading.score or "", reading.result
+        bounds = (result.get("interval") or {}).get(name)
+        doubt = f"95 % interval {interval(name, *bounds)}, " if bounds else ""
+        lines.append(f"{score_title(reading)} {figure(name, result[name])} ({doubt}n = {number(result.get('n', 0))})")
+    else:
+        lines.append(f"{reading.status} after step {number(reading.last_step)}, no score")
+    parts = [f"best epoch {reading.best_epoch} of {reading.last_epoch}"] if reading.best_epoch is not None else []
+    speed = reading.throughput or {}
+    if isinstance(speed.get("seconds_total"), int | float):
+        parts.append(f"{seconds(speed['seconds_total'])} in all")
+    if isinstance(speed.get("share_of_floor"), int | float):
+        parts.append(f"{percent(speed['share_of_floor'])} of what the machine's arithmetic allows")
+    lines += [", ".join(parts)] if parts else []
+    lines.append(f"run    {plain(run.path)}")
+    lines += [f"report {plain(report)}"] if report.exists() else []
+    _print(lines, stream)
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], *, json: bool = False, stream: TextIO | None = None) -> None:
+    """Rows of the same keys under one heading, columns aligned; the last one is cut to the screen on a terminal."""
+    if json:
+        _print([json_line(dict(row)) for row in rows], stream)
+    else:
+        _print(table_lines(rows, _screen_width(stream or sys.stdout)), stream)
+
+
+def table_lines(rows: Sequence[Mapping[str, Any]], width: int | None = None) -> list[str]:
+    """The lines of a table: numbers to the right, texts to the left."""
+    if not rows:
+        return []
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [[_cell(row.get(name)) for name in names] for row in rows]
+    right = [all(isinstance(row.get(name), int | float | None) for row in rows) for name in names]
+    widths = [max(columns_of(row[i]) for row in [[plain(n) for n in names], *cells]) for i in range(len(names))]
+    lines = []
+    for row in [[plain(name) for name in names], *cells]:
+        text = "  ".join(_pad(cell, widths[i], right=right[i]) for i, cell in enumerate(row)).rstrip()
+        lines.append(shorten(text, width) if width else text)
+    return lines
+
+
+def print_error(message: str, *, stream: TextIO | None = None) -> None:
+    """One error on standard error; every line of it made harmless."""
+    lines = [plain(line) for line in str(message).splitlines()] or [""]
+    _print(["Error: " + lines[0], *lines[1:]], stream or sys.stderr)
+
+
+def _print(lines: Sequence[str], stream: TextIO | None) -> None:
+    stream = stream or sys.stdout
+    stream.write("".join(encodable(line, stream) + "\n" for line in lines))
+    stream.flush()
+
+
+def _column_lines(columns: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Columns by type: `3 number: weight, year, power (2 with missing values)`."""
+    by_type: dict[str, list[Mapping[str, Any]]] = {}
+    for column in columns:
+        kind = column.get("type") or column.get("kind") or "column"
+        by_type.setdefault(plain(kind), []).append(column)
+    lines = []
+    for kind, members in by_type.items():
+        names = [plain(column.get("name") or column.get("column") or "?") for column in members]
+        missing = sum(bool(column.get("missing")) for column in members)
+        remark = f" ({missing} with missing values)" if missing else ""
+        lines.append(f"{len(members)} {kind}: {_some(names)}{remark}")
+    return lines
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = [shorten(name, 24) for name in names[:MOST_COLUMNS_NAMED]]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else value_text(value)
+
+
+def _pad(text: str, width: int, *, right: bool = False) -> str:
+    space = " " * max(0, width - columns_of(text))
+    return space + text if right else text + space
+
+
+def _screen_width(stream: TextIO) -> int | None:
+    import shutil
+
+    return shutil.get_terminal_size().columns if is_terminal(stream) else None
+
+
+def _as_mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else value.model_dump(exclude_unset=False)
