@@ -214,7 +214,9 @@ def _whole(text: str, option: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ConfigError(f"{option}: {text.strip()!r} is not a whole number; expected widths such as 128,64.") from None
+        raise ConfigError(
+            f"{option}: {text.strip()!r} is not a whole number; expected widths such as 128,64."
+        ) from None
 
 
 def main() -> None:
@@ -224,11 +226,23 @@ def main() -> None:
     except LimpidError as error:
         _leave(str(error), error.exit_code)
     except UsageProblem as error:
-        _leave(error.format_message(), 2)
+        _leave(_with_hint(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         _leave("Interrupted; what is on disk is valid.", 130)
     except BrokenPipeError:
         _leave("", 0)
+
+
+def _with_hint(error: Any) -> str:
+    """The complaint about the arguments, with the option that was probably meant."""
+    message = str(error.format_message())
+    option = getattr(error, "option_name", None)
+    if option is None or "Did you mean" in message or error.ctx is None:
+        return message
+    from limpid.config import nearest
+
+    hint = nearest(option, [name for parameter in error.ctx.command.params for name in parameter.opts])
+    return f"{message} Did you mean {hint}?" if hint else f"{message} See {error.ctx.command_path} --help."
 
 
 def _leave(message: str, code: int) -> None:

@@ -35,7 +35,9 @@ class DataConfig(Section):
     types: dict[str, Literal["number", "category", "boolean", "date"]] = Field(
         default_factory=dict, description="column types that override the inferred ones"
     )
-    header: bool | None = Field(default=None, description="whether the first row holds the column names; None infers it")
+    header: bool | None = Field(
+        default=None, description="whether the first row holds the column names; None infers it"
+    )
     task: Literal["auto", "classification", "binary", "multilabel", "regression"] = Field(
         default="auto", description="kind of prediction; auto infers it from the target"
     )
@@ -63,8 +65,12 @@ class AugmentConfig(Section):
     """Random changes of training images; all off unless set (defaults.py sets them per kind of data)."""
 
     flip: bool | None = Field(default=None, description="mirror left-right with probability 1/2")
-    crop: int | None = Field(default=None, ge=0, description="shift by up to this many pixels, reflected or zero border")
-    scale: float | None = Field(default=None, gt=0.0, le=1.0, description="least share of the area kept by a scale crop")
+    crop: int | None = Field(
+        default=None, ge=0, description="shift by up to this many pixels, reflected or zero border"
+    )
+    scale: float | None = Field(
+        default=None, gt=0.0, le=1.0, description="least share of the area kept by a scale crop"
+    )
     rotation: float | None = Field(default=None, ge=0.0, le=180.0, description="largest rotation, degrees")
     jitter: float | None = Field(default=None, ge=0.0, le=1.0, description="strength of brightness/contrast/saturation")
     cutout: int | None = Field(default=None, ge=0, description="side of the erased square, pixels")
@@ -97,7 +103,9 @@ class ObjectiveConfig(Section):
     class_weights: Literal["balanced"] | tuple[float, ...] | None = Field(
         default=None, description="weight of each class in the loss, or balanced"
     )
-    huber_delta: float = Field(default=1.0, gt=0.0, description="where Huber turns linear, in units of the scaled target")
+    huber_delta: float = Field(
+        default=1.0, gt=0.0, description="where Huber turns linear, in units of the scaled target"
+    )
 
 
 class OptimConfig(Section):
@@ -117,7 +125,9 @@ class OptimConfig(Section):
     warmup: float | None = Field(default=None, ge=0.0, lt=1.0, description="share of the steps that warm up")
     step_epochs: int = Field(default=30, ge=1, description="step schedule: epochs between drops")
     gamma: float = Field(default=0.1, gt=0.0, le=1.0, description="step schedule: factor of a drop")
-    final_lr: float = Field(default=0.0, ge=0.0, le=1.0, description="cosine, one_cycle: last lr as a share of the peak")
+    final_lr: float = Field(
+        default=0.0, ge=0.0, le=1.0, description="cosine, one_cycle: last lr as a share of the peak"
+    )
     clip_norm: float | None = Field(default=None, gt=0.0, description="largest global norm of the gradient")
     accumulate: int = Field(default=1, ge=1, description="batches whose gradients are averaged into one step")
     ema: float | None = Field(default=None, ge=0.0, lt=1.0, description="decay of the averaged weights; 0 is off")
@@ -134,9 +144,13 @@ class TrainingConfig(Section):
     threads: int | None = Field(default=None, ge=1, description="CPU threads; None: the cores this process may use")
     patience: int | None = Field(default=None, ge=0, description="epochs without improvement before stopping; 0: never")
     min_delta: float = Field(default=0.0, ge=0.0, description="least change of the monitored figure that counts")
-    monitor: str = Field(default="auto", description="validation figure that picks the best weights (auto: loss or score)")
+    monitor: str = Field(
+        default="auto", description="validation figure that picks the best weights (auto: loss or score)"
+    )
     checkpoint_seconds: float = Field(default=60.0, gt=0.0, description="time between checkpoints")
-    checkpoint_steps: int | None = Field(default=None, ge=1, description="steps between checkpoints; overrides the time")
+    checkpoint_steps: int | None = Field(
+        default=None, ge=1, description="steps between checkpoints; overrides the time"
+    )
     keep: int = Field(default=2, ge=1, description="checkpoints kept")
 
 
@@ -242,8 +256,7 @@ def with_options(config: Config, options: Mapping[str, Any]) -> Config:
         if not dot:
             hint = nearest(name, [*SHORT_NAMES, *known_keys()])
             raise ConfigError(f"{name} is not an option." + (f" Nearest: {hint}." if hint else ""))
-        field = Config.model_fields[section].annotation.model_fields.get(key) if section in Config.model_fields else None
-        is_list = field is not None and "tuple" in str(field.annotation) and value != "balanced"
+        is_list = _is_list(section, key) and value != "balanced"
         if is_list and isinstance(value, str | int | float):
             value = (str(value),) if section == "data" else (value,)
         if is_list and isinstance(value, list | tuple) and section == "data":
@@ -282,13 +295,20 @@ def _as_declared(section: str, key: str, literal: str) -> Any:
             value = literal.lower() == "true"
         elif literal.lower() == "none":
             value = None
-    field = Config.model_fields[section].annotation.model_fields.get(key)  # type: ignore[union-attr]
-    if field is not None and "tuple" in str(field.annotation) and not isinstance(value, list):
+    if _is_list(section, key) and not isinstance(value, list):
         if isinstance(value, str) and value not in ("balanced",):
             return [_number_or_text(part.strip()) for part in value.split(",") if part.strip()]
         if isinstance(value, int | float) and not isinstance(value, bool):
             return [value]
     return value
+
+
+def _is_list(section: str, key: str) -> bool:
+    """Whether the option holds several values."""
+    if section not in Config.model_fields:
+        return False
+    option = Config.model_fields[section].annotation.model_fields.get(key)  # type: ignore[union-attr]
+    return option is not None and "tuple" in str(option.annotation)
 
 
 def _number_or_text(text: str) -> Any:

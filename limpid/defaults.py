@@ -66,12 +66,17 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
     side = spec.input_shape[-1] if spec.kind == "image" else 0
     fill("augment", "flip", mirrorable, "colour photographs keep their class in a mirror")
     fill("augment", "crop", _shift_for(side) if convolutional else 0, "shift by an eighth of a photograph's side")
-    for key, off in (("scale", 1.0), ("rotation", 0.0), ("jitter", 0.0), ("cutout", 0), ("mixup", 0.0), ("cutmix", 0.0)):
+    for key, off in (
+        ("scale", 1.0),
+        ("rotation", 0.0),
+        ("jitter", 0.0),
+        ("cutout", 0),
+        ("mixup", 0.0),
+        ("cutmix", 0.0),
+    ):
         fill("augment", key, off, "off")
 
-    sections = {
-        section: getattr(config, section).model_copy(update=values) for section, values in filled.items()
-    }
+    sections = {section: getattr(config, section).model_copy(update=values) for section, values in filled.items()}
     return config.model_copy(update=sections), reasons
 
 

@@ -73,4 +73,9 @@ class Stopped(LimpidError):
 
     def __init__(self, message: str, signal: str) -> None:
         super().__init__(message)
+        self.signal = signal
         self.exit_code = {"SIGINT": 130, "SIGTERM": 143}[signal]
+
+    def resumable(self, run: object) -> "Stopped":
+        """The same, with the command that continues the run in this folder."""
+        return Stopped(f"{self} Continue with: limpid train --resume {run}", self.signal)

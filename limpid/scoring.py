@@ -66,13 +66,13 @@ def score_run(wiring: Wiring, run: Run, position: Position) -> dict[str, Any] | 
     return row
 
 
-def throughput(wiring: Wiring, position: Position, num_epochs: int, seconds_total: float) -> dict[str, Any]:
+def throughput(wiring: Wiring, position: Position, seconds_total: float) -> dict[str, Any]:
     """How fast it trained, and how fast the multiply-adds alone would have gone at this CPU's measured rate.
 
     A training step costs three passes of two operations per multiply-add: forward, gradient of the inputs, gradient
     of the weights. The rates are those of limpid.device; on a GPU the floor is not measured.
     """
-    samples = num_epochs * len(wiring.dataset.train)
+    samples = position.epoch * len(wiring.dataset.train)
     row = {
         "samples_per_second": samples / max(position.seconds, 1e-9),
         "seconds_training": position.seconds,

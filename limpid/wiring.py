@@ -98,7 +98,9 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None) ->
     reasons["training.precision"] = "measured on this machine" if training.precision == "auto" else "given"
 
     channels_last = convolutional and device.type in ("cpu", "cuda")
-    network = network.to(device, memory_format=torch.channels_last if channels_last else torch.preserve_format)
+    network = network.to(device)
+    if channels_last:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     objective = build_objective(config.objective, spec)
     assert training.batch_size is not None and training.epochs is not None and config.optim.ema is not None
     train = Loader(

@@ -9,19 +9,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import nn
 
 import limpid
 from limpid.config import Config, RecordConfig, config_from_dict, with_options
-from limpid.data.dataset import Dataset, ResidentRows, Split
+from limpid.data.dataset import Dataset
+from limpid.data.encoded import dataset_of_rows
 from limpid.data.sources import load_data as _load_data
 from limpid.device import prefers_onednn_linear
 from limpid.errors import ConfigError, NonFiniteLoss, RecordError, Stopped
 from limpid.models.registry import takes_codes
 from limpid.record.run import Run, new_run_path
 from limpid.scoring import score_run, throughput
-from limpid.spec import DataSpec
+from limpid.spec import DataSpec, Task
 from limpid.training.checkpoint import TrainingState, decode, encode, state_digest
 from limpid.training.linear_road import take_onednn_road
 from limpid.training.loop import fit
@@ -150,7 +150,7 @@ class Fitted:
     history: list[dict[str, Any]]
 
 
-def fit_arrays(X: Any, y: Any, *, task: str, config: Config) -> Fitted:
+def fit_arrays(X: Any, y: Any, *, task: Task, config: Config) -> Fitted:
     """Train on finite float32 (N, F) and encoded targets, quietly and without a run folder; for estimators.
 
     Args:
@@ -159,7 +159,8 @@ def fit_arrays(X: Any, y: Any, *, task: str, config: Config) -> Fitted:
         task: "classification" or "regression".
         config: data.valid_share rows are kept for validation; the rest of section data is not used.
     """
-    wiring = wire(config, _dataset_of_arrays(X, y, task, config))
+    dataset = dataset_of_rows(X, y, task=task, valid_share=config.data.valid_share or 0.0, seed=config.training.seed)
+    wiring = wire(config, dataset)
     history = History()
     with take_onednn_road(wiring.network, prefers_onednn_linear(wiring.plan.device, wiring.plan.precision)):
         fit(wiring.parts, wiring.plan, history, Silence())
@@ -206,7 +207,9 @@ def _reopen(
         config = config_from_dict(run.header["config"], origin=f"{path}/run.json")
         source = config.data.source if source is None else source
         if source is None:
-            raise RecordError(f"{path} was trained on data handed over in Python; hand over the same data to resume it.")
+            raise RecordError(
+                f"{path} was trained on data handed over in Python; hand over the same data to resume it."
+            )
         dataset = _load(source, config, y, module)
         if dataset.fingerprint != run.header["fingerprint"]:
             raise RecordError(f"{path}: the data at {source} are not those that the run was trained on; restore them.")
@@ -237,7 +240,10 @@ def _train(wiring: Wiring, run: Run, state: TrainingState | None, observer: Any)
 
     try:
         observer.wired(wiring, run)
-        with StopRequest() as stop, take_onednn_road(wiring.network, prefers_onednn_linear(plan.device, plan.precision)):
+        with (
+            StopRequest() as stop,
+            take_onednn_road(wiring.network, prefers_onednn_linear(plan.device, plan.precision)),
+        ):
             position = fit(wiring.parts, plan, run, observer, save=save, resume=state, stop=stop)
         score_run(wiring, run, position)
         run.add("throughput", **throughput(wiring, position, time.perf_counter() - started))
@@ -255,6 +261,8 @@ def _train(wiring: Wiring, run: Run, state: TrainingState | None, observer: Any)
         status = "stopped" if isinstance(error, Stopped) else "failed"
         run.add("end", status=status, reason=str(error), seconds=time.perf_counter() - started)
         _publish(run, wiring.config.record)
+        if isinstance(error, Stopped):
+            raise error.resumable(run.path) from None
         raise
     else:
         _publish(run, wiring.config.record)
@@ -276,41 +284,3 @@ def _publish(run: Run, config: RecordConfig) -> None:
         from limpid.reporting.mirrors import mirror_mlflow
 
         mirror_mlflow(run, config.mlflow)
-
-
-def _dataset_of_arrays(X: Any, y: Any, task: str, config: Config) -> Dataset:
-    """In-memory rows of an estimator as a data set; the scaling is learned from the training rows."""
-    import numpy as np
-
-    from limpid.data.split import split_indices
-
-    labels = y if task == "classification" else None
-    train, valid, _ = split_indices(
-        len(X), labels=labels, valid_share=config.data.valid_share or 0.0, test_share=0.0, seed=config.training.seed
-    )
-    classes = tuple(str(k) for k in range(int(y.max()) + 1)) if task == "classification" else ()
-    # float64: float32 sums of a few thousand large values lose digits that decide whether a constant column has spread
-    rows = X[train].astype(np.float64)
-    std = rows.std(axis=0)
-    target = y[train].reshape(len(train), -1).astype(np.float64)
-    spec = DataSpec(
-        name="arrays",
-        kind="vector",
-        task=task,
-        input_shape=(X.shape[1],),
-        num_outputs=max(len(classes), 2) if classes else y.shape[1],
-        classes=classes if len(classes) > 1 else (*classes, "1") if classes else (),
-        scale_mean=tuple(rows.mean(axis=0).tolist()),
-        scale_std=tuple(np.where(std > 1e-7 * np.abs(rows).max(axis=0), std, 1.0).tolist()),
-        target_mean=() if classes else tuple(target.mean(axis=0).tolist()),
-        target_std=() if classes else tuple(np.where(target.std(axis=0) > 0, target.std(axis=0), 1.0).tolist()),
-        class_counts=tuple(np.bincount(y[train], minlength=max(len(classes), 2)).tolist()) if classes else (),
-        num_train=len(train),
-        num_valid=len(valid),
-    )
-
-    def split(index: Any) -> Split:
-        rows = ResidentRows((torch.from_numpy(X[index]),))
-        return Split(rows, torch.from_numpy(y[index]), index=torch.from_numpy(index))
-
-    return Dataset(spec, split(train), split(valid) if len(valid) else None, lambda: None, fingerprint="")

@@ -7,7 +7,16 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from limpid.config import SHORT_NAMES, Config, config_from_dict, known_keys, load_config, nearest, override, with_options
+from limpid.config import (
+    SHORT_NAMES,
+    Config,
+    config_from_dict,
+    known_keys,
+    load_config,
+    nearest,
+    override,
+    with_options,
+)
 from limpid.errors import ConfigError
 
 
@@ -85,7 +94,8 @@ def test_toml_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("[model\n", "is not valid TOML"), ("[modle]\n", r"modle is not an option\. Nearest: model")]
+    ("content", "message"),
+    [("[model\n", "is not valid TOML"), ("[modle]\n", r"modle is not an option\. Nearest: model")],
 )
 def test_broken_toml_names_the_file(tmp_path: Path, content: str, message: str) -> None:
     file = tmp_path / "run.toml"

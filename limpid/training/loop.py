@@ -303,4 +303,6 @@ def describe_failure(parts: Parts, batch: Any, position: Position) -> str:
     index = batch.index.tolist()
     cause = explain_nonfinite(parts.model, batch.inputs, batch.target, lambda i: parts.name_of(index[i]))
     kept = f"the weights of epoch {position.stopping.best_epoch}" if position.stopping.best_epoch else "the first ones"
-    return f"The loss became NaN or infinite after step {position.step}. {cause} The last good weights, {kept}, are kept."
+    return (
+        f"The loss became NaN or infinite after step {position.step}. {cause} The last good weights, {kept}, are kept."
+    )

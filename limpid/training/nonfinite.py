@@ -11,9 +11,7 @@ from torch import Tensor, nn
 MOST_ROWS_NAMED = 5  # count; enough to find the rows, short enough for one line
 
 
-def explain_nonfinite(
-    model: nn.Module, inputs: Sequence[Tensor], target: Tensor, name_of: Callable[[int], str]
-) -> str:
+def explain_nonfinite(model: nn.Module, inputs: Sequence[Tensor], target: Tensor, name_of: Callable[[int], str]) -> str:
     """Say in one sentence where the first non-finite value of this batch appears.
 
     The batch is run once more with a hook on every layer; parameters, buffers and the training flag are left as found.

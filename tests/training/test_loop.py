@@ -149,7 +149,7 @@ def test_a_lost_random_state_would_be_noticed() -> None:
     fit(parts, plan(checkpoint_steps=5), Rows(), Rows(), save=lambda state: states.append(snapshot(state)))
     resumed = make_parts()
     state = states[1]
-    rng = {name: value for name, value in states[3].rng.items()}
+    rng = dict(states[3].rng)
     fit(resumed, plan(), Rows(), Rows(), resume=TrainingState(**{**vars(state), "rng": rng}))
     assert not same(resumed.model.state_dict(), parts.model.state_dict())
 
@@ -161,9 +161,7 @@ def test_accumulated_batches_equal_one_large_batch() -> None:
         nn.init.constant_(model.weight, 0.1)
         nn.init.zeros_(model.bias)
         rows = ResidentRows((parts.train.split.rows.tensors[0].double(),))
-        loader = Loader(
-            Split(rows, parts.train.split.target), batch_size=batch_size, seed=3, shuffle=True, device=CPU
-        )
+        loader = Loader(Split(rows, parts.train.split.target), batch_size=batch_size, seed=3, shuffle=True, device=CPU)
         parts = Parts(
             **{**vars(parts), "model": model, "train": loader, "optimizer": torch.optim.SGD(model.parameters(), lr=0.1)}
         )
@@ -211,7 +209,8 @@ def test_patience_ends_the_run_and_says_so() -> None:
 def test_nan_in_a_row_is_named_and_the_weights_stay_finite() -> None:
     parts = make_parts()
     parts.train.split.rows.tensors[0][41, 2] = math.nan
-    parts = Parts(**{**vars(parts), "train": Loader(parts.train.split, batch_size=16, seed=3, shuffle=True, device=CPU)})
+    loader = Loader(parts.train.split, batch_size=16, seed=3, shuffle=True, device=CPU)
+    parts = Parts(**{**vars(parts), "train": loader})
     saved: list[TrainingState] = []
     with pytest.raises(NonFiniteLoss, match=r"input holds NaN or infinite values in row 41") as caught:
         fit(parts, plan(), Rows(), Rows(), save=saved.append)

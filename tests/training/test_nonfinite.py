@@ -30,7 +30,8 @@ def test_rows_of_the_input_and_of_the_target() -> None:
     x[2, 1] = math.nan
     assert "input holds NaN or infinite values in row 102:" in explain(nn.Linear(3, 1), x)
     target = torch.tensor([0.0, math.inf, 0.0, math.nan])
-    assert "target holds NaN or infinite values in row 101, row 103:" in explain(nn.Linear(3, 1), torch.zeros(4, 3), target)
+    text = explain(nn.Linear(3, 1), torch.zeros(4, 3), target)
+    assert "target holds NaN or infinite values in row 101, row 103:" in text
 
 
 def test_many_rows_are_counted_not_listed() -> None:
