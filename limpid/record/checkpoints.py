@@ -1,4 +1,4 @@
-"""Checkpoints of a run: folders named by step, each proven by a manifest of sizes and SHA-256 digests.
+"""Checkpoints of a run: folders named by step, each proven by a manifest of sizes and SHA-256 digests, also its own.
 
     checkpoints/00001200/   *.safetensors, state.json, ...   MANIFEST.json, written last
 
@@ -156,7 +156,8 @@ def _next_name(folder: Path, step: int) -> str:
 def _encode_manifest(run_id: str, step: int, events_size: int, entries: dict[str, tuple[int, str]]) -> bytes:
     listed = {name: {"size": size, "sha256": digest} for name, (size, digest) in sorted(entries.items())}
     manifest = {"format": FORMAT, "run": run_id, "step": step, "events_size": events_size, "files": listed}
-    return (json.dumps(manifest, indent=1) + "\n").encode()
+    digest = hashlib.sha256(json.dumps(manifest).encode()).hexdigest()
+    return (json.dumps({**manifest, "sha256": digest}, indent=1) + "\n").encode()
 
 
 def _read_manifest(path: Path, run_id: str) -> Checkpoint:

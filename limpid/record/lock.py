@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 import weakref
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from limpid.errors import RecordError, RunLocked
 NAME = ".lock"
 
 _held: weakref.WeakSet[RunLock] = weakref.WeakSet()
+_PATIENCE = 1.0  # seconds to wait for the holder's number; it is written within microseconds of taking the lock
 _PID_OFFSET = 0
 _GUARD_OFFSET = 1 << 20  # Windows locks bytes against reading too: guard one far behind the number of the process
 
@@ -66,11 +68,30 @@ def _lock(descriptor: int) -> None:
 
 
 def _read_holder(descriptor: int) -> str:
-    os.lseek(descriptor, _PID_OFFSET, os.SEEK_SET)
-    text = os.read(descriptor, 20).decode("ascii", "replace")
-    if not text.isdecimal():
-        return "another process"
-    return "this process" if int(text) == os.getpid() else f"process {text}"
+    """Who has the lock, in words. The holder may be about to write its number over that of a dead one."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        os.lseek(descriptor, _PID_OFFSET, os.SEEK_SET)
+        text = os.read(descriptor, 20).decode("ascii", "replace")
+        if text == str(os.getpid()):
+            return "this process"
+        if text.isdecimal() and _is_alive(int(text)):
+            return f"process {text}"
+        if time.monotonic() > deadline:
+            return "another process"
+        time.sleep(0.01)
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name == "nt":  # there, signal 0 would end it
+        return True
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _forget_in_child() -> None:

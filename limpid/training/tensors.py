@@ -45,10 +45,10 @@ def encode_tensors(tensors: Mapping[str, Tensor]) -> bytes:
 
 def decode_tensors(data: bytes, origin: str) -> dict[str, Tensor]:
     """The tensors of safetensors bytes, on the CPU. Raises CheckpointError naming `origin`; runs nothing."""
-    if data[:2] in (b"PK", b"\x1f\x8b") or data[:1] == b"\x80":
-        raise CheckpointError(f"{origin} is a pickle or an archive, expected safetensors. {_HOW_TO_CONVERT}")
     header_size = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or header_size > min(len(data) - 8, LARGEST_HEADER):
+    if data[8:9] != b"{" or header_size > min(len(data) - 8, LARGEST_HEADER):
+        if data[:2] in (b"PK", b"\x1f\x8b") or data[:1] == b"\x80":  # alone, these may be the size of a header
+            raise CheckpointError(f"{origin} is a pickle or an archive, expected safetensors. {_HOW_TO_CONVERT}")
         raise CheckpointError(f"{origin} is damaged or not a safetensors file: its header does not fit.")
     try:
         parse_json(data[8 : 8 + header_size], f"the header of {origin}")

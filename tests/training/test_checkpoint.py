@@ -144,15 +144,15 @@ def test_moments_get_the_layout_of_their_weights() -> None:
     assert other[1].state[weight]["exp_avg"].stride() == weight.stride()
 
 
-class InMemory:
+class InMemory(Checkpoint):
     """A checkpoint that was never written."""
 
-    def __init__(self, files: dict[str, bytes]) -> None:
-        self.path, self.step, self.files, self.read = Path("memory"), 0, files, files.__getitem__
+    def read(self, name: str) -> bytes:
+        return self.files[name]  # type: ignore[return-value]
 
 
 def as_checkpoint(files: dict[str, bytes]) -> Checkpoint:
-    return InMemory(files)  # type: ignore[return-value]
+    return InMemory(Path("memory"), 0, 0, files)  # type: ignore[arg-type]
 
 
 def refuse(parts: Parts, other: Parts, match: str) -> None:
@@ -230,6 +230,13 @@ def test_tensors_survive_exactly(tensor: Tensor) -> None:
         assert state_digest({"": read[name]}) == state_digest({"": tensor})
 
 
+def test_a_header_whose_size_looks_like_a_pickle_or_an_archive_is_read() -> None:
+    """A size of 128 begins like a pickle, 19280 like a zip, 35615 is no multiple of 8 but files need not be padded."""
+    for size in (0x80, 0x4B50, 0x8B1F):
+        header = json.dumps({"a": entry()}).encode().ljust(size)
+        assert decode_tensors(header_file(header, struct.pack("<f", 1.5)), "x")["a"].tolist() == [1.5]
+
+
 def test_the_digest_sees_names_dtypes_shapes_and_values_but_not_order_or_layout() -> None:
     a, b = torch.randn(2, 3, 4, 4), torch.randn(3)
     digest = state_digest({"a": a, "b": b})
@@ -282,7 +289,6 @@ def hostile_files(canary: Path) -> dict[str, bytes]:
     torch.save(Bomb(canary), zipped)
     legacy = io.BytesIO()
     torch.save(Bomb(canary), legacy, _use_new_zipfile_serialization=False)
-    many = {f"t{i}": entry("U8", (0,), (0, 0)) for i in range(250_000)}
     return {
         "zip of torch.save": zipped.getvalue(),
         "legacy torch.save": legacy.getvalue(),
@@ -308,7 +314,7 @@ def hostile_files(canary: Path) -> dict[str, bytes]:
         "negative shape": header_file(json.dumps({"a": entry(shape=(-1,))}).encode(), bytes(4)),
         "unknown dtype": header_file(json.dumps({"a": entry(dtype="F99")}).encode(), bytes(4)),
         "trailing bytes": header_file(json.dumps({"a": entry()}).encode(), bytes(5)),
-        "very many tensors": header_file(json.dumps(many).encode()),
+        "long header": header_file(b"{" + b" " * 2**24 + b"}"),
     }
 
 
