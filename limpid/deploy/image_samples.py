@@ -1,0 +1,77 @@
+"""Image files to answer for, decoded batch by batch: a file, a folder of any depth, or an archive.
+
+Shapes: B images of a batch, C channels, H x W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limpid.data.archives import Members, is_archive
+from limpid.data.decode import bombs_refused, decode, image_files
+from limpid.data.layout import wanted
+from limpid.device import usable_cores
+from limpid.errors import DataError
+
+
+@dataclass(frozen=True)
+class ImageRows:
+    """Images that are decoded when asked for, by the rule that made the training images equal."""
+
+    source: Path
+    names: list[str]
+    read: Callable[[int], bytes]
+    preparation: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, index_B: Tensor) -> tuple[Tensor, ...]:
+        """uint8 (B, C, H, W). Raises DataError naming the file that cannot be used."""
+        with bombs_refused(), ThreadPoolExecutor(usable_cores()) as pool:
+            return (torch.from_numpy(np.stack(list(pool.map(self._decode, index_B.tolist())))),)
+
+    def _decode(self, i: int) -> np.ndarray[Any, Any]:
+        height, width = self.preparation["size"]
+        try:
+            return decode(self.read(i), (height, width), self.preparation["colour"], self.preparation["fit"])
+        except DataError as error:
+            raise DataError(f"{self.source}: {self.names[i]} cannot be used: {error}") from None
+        except OSError as error:
+            raise DataError(f"{self.source}: {self.names[i]} could not be read: {error.strerror or error}.") from None
+
+
+def find_images(path: Path, preparation: dict[str, Any]) -> ImageRows:
+    """The images at `path`, named by their place below it, in the order of their names.
+
+    Raises DataError when there are none, or the archive is damaged or hostile.
+    """
+    read: Callable[[int], bytes]
+    if path.is_dir():
+        files = image_files(path)
+        names = [_shown(file.relative_to(path).as_posix()) for file in files]
+        read = lambda i: files[i].read_bytes()  # noqa: E731
+    elif is_archive(path):
+        members = Members(path, wanted)
+        order = sorted(range(len(members)), key=members.names.__getitem__)
+        names = [members.names[i] for i in order]
+        read = lambda i: members.read(order[i])  # noqa: E731
+    else:
+        names = [_shown(path.name)]
+        read = lambda i: path.read_bytes()  # noqa: E731
+    if not names:
+        raise DataError(f"{path} holds no images. Expected at least one file like .png or .jpg.")
+    return ImageRows(path, names, read, preparation)
+
+
+def _shown(name: str) -> str:
+    """A file name as text that any file can hold: bytes that are not UTF-8 become \\xNN."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

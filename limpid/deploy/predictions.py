@@ -1,0 +1,82 @@
+"""What a network answered for N samples: decisions, probabilities, and what was noticed about the input.
+
+Shapes: N samples, K classes or labels, T regression targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limpid.spec import DataSpec
+
+if TYPE_CHECKING:
+    import polars as pl
+
+LABEL_SEPARATOR = "; "  # between the labels of one multi-label decision
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers in the order of the samples.
+
+    `decisions` holds class names, tuples of label names, or floats in the target's units: (N,) for one target and
+    (N, T) for several. `probabilities` is (N, K) in the order of `classes`, None for regression.
+    """
+
+    spec: DataSpec
+    names: Sequence[str] | range  # file of each sample, or number of its row
+    decisions: list[str] | list[tuple[str, ...]] | NDArray[np.float32]
+    probabilities: NDArray[np.float32] | None
+    report: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.spec.classes
+
+    @property
+    def named_by(self) -> Literal["file", "row"]:
+        return "row" if isinstance(self.names, range) else "file"
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row per sample: `file` or `row`, then `prediction` and `p_<class>`.
+
+        Regression gives `prediction`, or `prediction_<target>` for each of several targets. The labels of a
+        multi-label decision are joined by "; ".
+        """
+        import polars as pl
+
+        columns: dict[str, Any] = {self.named_by: pl.Series(list(self.names))}
+        if isinstance(self.decisions, np.ndarray):
+            values_NT = self.decisions.reshape(len(self), -1)
+            names = [f"prediction_{name}" for name in self.spec.target_names]
+            names = names if values_NT.shape[1] > 1 else ["prediction"]
+            columns |= {name: values_NT[:, t] for t, name in enumerate(names)}
+        else:
+            texts = [d if isinstance(d, str) else LABEL_SEPARATOR.join(d) for d in self.decisions]
+            columns["prediction"] = pl.Series(texts, dtype=pl.String)
+        if self.probabilities is not None:
+            columns |= {f"p_{name}": self.probabilities[:, k] for k, name in enumerate(self.classes)}
+        return pl.DataFrame(columns)
+
+    def remarks(self) -> list[str]:
+        """What a user should know about the input, one sentence each; empty when nothing was odd."""
+        lines = []
+        if self.report.get("extra"):
+            lines.append(f"Ignored column(s) that training did not use: {', '.join(map(repr, self.report['extra']))}.")
+        for column, count in self.report.get("unseen", {}).items():
+            lines.append(f"Column {column!r}: {count:,} cell(s) hold a category that training did not have.")
+        for column, count in self.report.get("missing", {}).items():
+            lines.append(f"Column {column!r}: {count:,} missing cell(s) were filled as in training.")
+        if self.report.get("skipped"):
+            shown = "; ".join(map(str, self.report["skipped"][:5]))
+            lines.append(f"Left out {len(self.report['skipped']):,} file(s) that could not be read: {shown}.")
+        lines += self.report.get("notes", [])
+        return lines
