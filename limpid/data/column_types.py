@@ -121,7 +121,7 @@ def as_numbers(column: pl.Series, type_: Type, form: str = "") -> tuple[pl.Serie
         values = moments.dt.timestamp("us") / 86_400e6
     elif type_ == "boolean" and column.dtype == pl.String:
         low = column.str.to_lowercase()
-        no = "0" if form == "1" else dict((yes, no) for no, yes in BOOLEAN_WORDS)[form]
+        no = "0" if form == "1" else {yes: no for no, yes in BOOLEAN_WORDS}[form]
         values = low.replace_strict([no, form], [0.0, 1.0], default=None, return_dtype=pl.Float64)
     elif column.dtype == pl.String:
         values = column.cast(pl.Float64, strict=False).fill_nan(None)

@@ -50,7 +50,7 @@ def fit_encoder(
     Args:
         train: training rows only.
         leave_out: columns that are no features, with their roles (target, group, time, dropped).
-        types: types declared by the user; such columns are never left out as identifiers.
+        types: types declared by the user; such columns, and a single one, are never left out as identifiers.
         onehot: categories as one-hot numbers instead of codes.
         refuse_missing: missing cells are errors.
         rows: number of each training row in its source, for messages.
@@ -59,6 +59,7 @@ def fit_encoder(
     """
     fitted = FittedColumns(TableEncoder((), onehot))
     codes: list[ColumnCode] = []
+    is_only_one = len(train.columns) - len(leave_out) == 1
     for cells in train.get_columns():
         name = cells.name
         if name in leave_out:
@@ -69,7 +70,7 @@ def fit_encoder(
         if kind is not None:
             plain = _plain_cells(cells, kind, rows)
             code = _fit_column(plain, kind, cells, onehot, fitted.notes)
-            reason = _reason_to_drop(plain, code, rows, declared=name in types)
+            reason = _reason_to_drop(plain, code, rows, keep=name in types or is_only_one)
         _describe(fitted, cells if kind is None else plain, kind, "left out" if reason else "feature")
         if reason:
             note = f" ({kind.note})" if kind is not None and kind.note else ""
@@ -130,15 +131,15 @@ def _fit_column(plain: pl.Series, kind: ColumnType, cells: pl.Series, onehot: bo
     return ColumnCode(name, "date", kind.form, fill, indicator, origin, clock)
 
 
-def _reason_to_drop(plain: pl.Series, code: ColumnCode, rows: NDArray[np.int64], *, declared: bool) -> str:
-    """Why a column is no feature, or an empty text."""
+def _reason_to_drop(plain: pl.Series, code: ColumnCode, rows: NDArray[np.int64], *, keep: bool) -> str:
+    """Why a column is no feature, or an empty text. With `keep` it is one even if it looks like an identifier."""
     present = len(plain) - plain.null_count()
     distinct = len(code.values) if code.type == "category" else plain.n_unique() - code.indicator
     if present == 0:
         return "every cell is missing in the training rows"
     if distinct == 1 and present == len(plain):
         return f"constant: every training row says {plain[0]!r}"
-    if declared or len(plain) < ROWS_OF_AN_IDENTIFIER:
+    if keep or len(plain) < ROWS_OF_AN_IDENTIFIER:
         return ""
     if code.type == "category":
         if distinct == present or (distinct > MANY_VALUES and distinct > MANY_VALUES_SHARE * present):

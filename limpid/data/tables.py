@@ -42,9 +42,9 @@ class Roles:
     types: Mapping[str, Type]
 
     def leave_out(self) -> dict[str, str]:
-        roles = {name: "dropped" for name in self.drop}
+        roles = dict.fromkeys(self.drop, "dropped")
         roles |= {name: role for name, role in ((self.group, "group"), (self.time, "time")) if name is not None}
-        return roles | {name: "target" for name in self.target}
+        return roles | dict.fromkeys(self.target, "target")
 
 
 def load_table(path: str | Path, config: DataConfig, *, seed: int, takes_codes: bool) -> Dataset:
