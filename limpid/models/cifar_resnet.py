@@ -43,7 +43,8 @@ class ResidualBlock(nn.Module):
         if self.new_channels:
             step = self.stride
             x_BCHW = F.pad(x_BCHW[:, :, ::step, ::step], (0, 0, 0, 0, 0, self.new_channels))
-        return F.relu(y_BCHW + x_BCHW, inplace=True)
+        y_BCHW += x_BCHW
+        return F.relu(y_BCHW, inplace=True)
 
 
 def build_cifar_resnet(depth: int) -> Callable[[ModelConfig, DataSpec], nn.Module]:

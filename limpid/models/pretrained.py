@@ -110,17 +110,20 @@ def _from_timm(name: str, spec: DataSpec, pretrained: bool) -> tuple[nn.Module, 
     except ImportError:
         raise MissingExtra(f"model.name=timm/{name} needs timm: pip install timm") from None
 
+    options: dict[str, Any] = {"num_classes": spec.num_outputs, "in_chans": spec.input_shape[0]}
+    published = timm.get_pretrained_cfg(name)
+    if published is not None and published.fixed_input_size:  # transformers learn a vector per patch position
+        options["img_size"] = spec.input_shape[1:]
     try:
-        body = timm.create_model(
-            name, pretrained=pretrained, num_classes=spec.num_outputs, in_chans=spec.input_shape[0]
-        )
+        body = timm.create_model(name, pretrained=pretrained, **options)
     except Exception as error:
         if not pretrained:
             raise ModelError(f"timm cannot build {name}: {error}.") from error
         origin = f"https://huggingface.co/timm/{name}"
         raise _no_weights(name, origin, "the Hugging Face cache (environment variable HF_HOME)", error) from error
-    published: Any = body.pretrained_cfg
-    return body, tuple(published.get("mean", IMAGENET_MEAN)), tuple(published.get("std", IMAGENET_STD))
+    if published is None:
+        return body, IMAGENET_MEAN, IMAGENET_STD
+    return body, tuple(published.mean), tuple(published.std)
 
 
 def _no_weights(name: str, origin: str, place: str, error: Exception) -> ModelError:

@@ -16,7 +16,7 @@ def param_groups(model: nn.Module, weight_decay: float, *, decay_all: bool = Fal
     """Trainable parameters as groups for a torch optimiser, each parameter in exactly one.
 
     Matrices and kernels decay; parameters of one dimension or none (biases, normalisation, flat look-up tables), layer
-    norms and embeddings do not, unless `decay_all`. Without decay there is one group, as each group costs a launch per step.
+    norms and embeddings do not, unless `decay_all`. Without decay there is one group, as each costs a launch.
     """
     spared = {id(p) for module in model.modules() if isinstance(module, UNDECAYED) for p in module.parameters()}
     trainable = [p for p in model.parameters() if p.requires_grad]

@@ -28,7 +28,9 @@ COLOUR = DataSpec(
 GREY = COLOUR.model_copy(update={"input_shape": (1, 32, 32), "scale_mean": (0.1,), "scale_std": (0.2,)})
 
 
-@pytest.mark.parametrize("name", ["resnet18", "torchvision/squeezenet1_1", "googlenet", "timm/resnet10t"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "torchvision/squeezenet1_1", "googlenet", "timm/resnet10t", "timm/vit_tiny_patch16_224"]
+)
 @pytest.mark.parametrize("spec", [COLOUR, GREY], ids=["colour", "grey"])
 def test_any_library_name_gets_our_head_and_stem(name: str, spec: DataSpec) -> None:
     network = build_model(ModelConfig(name=name), spec, seed=0)
