@@ -10,6 +10,7 @@ from limpid.reporting.text import label, number, percent, plain, rate, seconds, 
 
 MOST_LAYER_ROWS = 400
 MOST_ENTRIES = 60  # of a list in the data summary
+LONGEST_LINE = 80  # characters of a list or mapping that is shown as one line
 MOST_ROWS = 200  # of a table in the data summary
 
 
@@ -84,12 +85,22 @@ def data_blocks(reading: Reading) -> list[Row]:
         table = {"head": ["label" if several else "class", "rows", "share"], "rows": rows[:MOST_ROWS]}
         blocks.append({"title": "Training rows per label" if several else "Training rows per class", "table": table})
     summary = reading.header.get("summary") or {}
-    nested = {key: value for key, value in summary.items() if isinstance(value, Mapping | list | tuple)}
-    flat = [(label(key), value_text(value)) for key, value in summary.items() if key not in nested]
+    told = {key: value for key, value in summary.items() if key not in ("task", "target")}  # the spec's are shown
+    nested = {key: value for key, value in told.items() if not _is_short(key, value)}
+    flat = [(label(key), value_text(value)) for key, value in told.items() if key not in nested]
     if flat:
         blocks.append({"title": "What was read", "pairs": flat})
     blocks += [_block(label(key), value) for key, value in nested.items() if value]
     return blocks
+
+
+def _is_short(key: str, value: Any) -> bool:
+    """Whether a value fits on one line beside its name."""
+    if isinstance(value, Mapping | list | tuple):
+        entries = value.values() if isinstance(value, Mapping) else value
+        flat = not any(isinstance(entry, Mapping | list | tuple) for entry in entries)
+        return flat and key != "notes" and 0 < len(value_text(value)) <= LONGEST_LINE
+    return True
 
 
 def _block(title: str, value: Any) -> Row:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from limpid.reporting.outcomes import class_names, targets_and_predictions
 from limpid.reporting.reading import Reading, Row
-from limpid.reporting.text import plain, shorten
+from limpid.reporting.text import plain, squeeze
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,7 @@ def confusion_figure(counts_KK: np.ndarray, reading: Reading) -> Figure | None:
         return None
     names = [_label(name) for name in class_names(reading, num_classes)]
     shares = [[100.0 * int(cell) / max(1, int(row.sum())) for cell in row] for row in counts_KK]
-    short = [_label(shorten(name, LONGEST_LABEL)) for name in class_names(reading, num_classes)]
+    short = [_label(squeeze(name, LONGEST_LABEL)) for name in class_names(reading, num_classes)]
     cells = [[f"{html_true} → {guess}" for guess in names] for html_true in names]
     trace: Row = {
         "type": "heatmap",
@@ -44,7 +44,7 @@ def confusion_figure(counts_KK: np.ndarray, reading: Reading) -> Figure | None:
         "zmax": 100,
         "xgap": 1,
         "ygap": 1,
-        "colorbar": {"title": {"text": "% of the<br>true class"}, "thickness": 10, "outlinewidth": 0},
+        "colorbar": {"title": {"text": "% of the true class", "side": "right"}, "thickness": 10, "outlinewidth": 0},
         "hovertemplate": "%{customdata[1]}: %{customdata[0]} rows, %{z:.1f} %<extra></extra>",
     }
     if num_classes <= MOST_CLASSES_NUMBERED:
@@ -97,7 +97,7 @@ def _scatter(actual: np.ndarray, predicted: np.ndarray, name: str) -> Figure:
     }
     ideal: Row = {"type": "scatter", "mode": "lines", "name": "predicted = actual", "x": [low, high], "y": [low, high]}
     ideal |= {"line": {"color": "@valid", "dash": "dash", "width": 2}, "hoverinfo": "skip"}
-    unit = _label(shorten(name, LONGEST_LABEL))
+    unit = _label(squeeze(name, LONGEST_LABEL))
     return {"data": [points, ideal], "layout": layout_of(f"actual {unit}", f"predicted {unit}")}
 
 
@@ -114,7 +114,7 @@ def _residuals(residual_N: np.ndarray, name: str) -> Figure:
         "marker": {"color": "@train", "line": {"color": "@surface", "width": 1}},
         "hovertemplate": "%{y} rows near %{x:.4g}<extra></extra>",
     }
-    unit = _label(shorten(name, LONGEST_LABEL))
+    unit = _label(squeeze(name, LONGEST_LABEL))
     layout = layout_of(f"residual: actual − predicted {unit}", "rows") | {"showlegend": False, "bargap": 0}
     layout["shapes"] = [vertical_line(0.0, "@valid")]
     return {"data": [trace], "layout": layout}
@@ -131,9 +131,12 @@ def plot_values(values: list[float]) -> list[float | None]:
 
 
 def axis_of(title: str) -> Row:
-    return {"title": {"text": title}, "gridcolor": "@grid", "linecolor": "@grid", "zerolinecolor": "@grid"} | {
-        "automargin": True
-    }
+    return {
+        "title": {"text": title, "standoff": 10},
+        "gridcolor": "@grid",
+        "linecolor": "@grid",
+        "zerolinecolor": "@grid",
+    } | {"automargin": True}
 
 
 def layout_of(x: str, y: str) -> Row:

@@ -6,7 +6,7 @@ import math
 
 from limpid.reporting.intervals import wilson
 from limpid.reporting.outcomes import ClassOutcome, WrongRow, class_outcomes, most_wrong, targets_and_predictions
-from limpid.reporting.png import data_uri
+from limpid.reporting.png import data_uri, stretch
 from limpid.reporting.reading import NOT_A_METRIC, Reading, Row, score_title
 from limpid.reporting.text import figure, interval, label, number, percent, plain, rate, seconds, shorten
 
@@ -48,8 +48,8 @@ def status(reading: Reading) -> str | None:
     where = f"at epoch {reading.last_epoch}" + (f" of {planned}" if planned else "") + f", step {reading.last_step}"
     reason = plain((reading.end or {}).get("reason") or "").rstrip(".")
     if reading.status == "stopped":
-        said = f"Stopped {where}" + (f" ({reason})" if reason else "")
-        return f"{said}. The figures cover what was trained until then; training can be resumed."
+        said = f"Stopped {where}." + (f" {reason}." if reason else "")
+        return f"{said} The figures cover what was trained until then; training can be resumed."
     if reading.status == "failed":
         said = f"Failed {where}" + (f": {reason}" if reason else "")
         return f"{said}. The figures cover what was trained until then."
@@ -181,4 +181,4 @@ def _pictures(reading: Reading) -> dict[int, str]:
         positions = [place.get(int(source), -1) for source in reading.samples["index"]]
     else:
         positions = [row.position for row in most_wrong(reading, most=len(images))]
-    return {i: data_uri(image) for i, image in zip(positions, images, strict=False) if i >= 0}
+    return {i: data_uri(image) for i, image in zip(positions, stretch(images), strict=False) if i >= 0}

@@ -50,6 +50,12 @@ def shorten(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
+def squeeze(text: str, width: int) -> str:
+    """At most `width` characters, with an ellipsis in the middle: names of one kind often differ at their end."""
+    half = (width - 1) // 2
+    return text if len(text) <= width else text[: width - 1 - half] + "…" + text[-half:]
+
+
 def columns_of(text: str) -> int:
     """Terminal columns that a text takes: wide characters two, combining ones none."""
     if text.isascii():
