@@ -78,7 +78,7 @@ def build_dataset(arrays: Arrays, config: DataConfig, *, seed: int, name: str) -
         source = inputs if pair is None else to_inputs(pair[0])[1]
         if source.shape[1:] != inputs.shape[1:]:
             raise DataError(f"{name}: inputs of shape {tuple(source.shape[1:])} beside {tuple(inputs.shape[1:])}.")
-        target, _ = coder.encode(columns, rows + start, name)
+        target = coder.encode([column.take(rows + start) for column in columns], rows, name)
         index = torch.from_numpy(rows)
         return Split(ResidentRows((source.index_select(0, index),)), target, index=index)
 
@@ -136,14 +136,20 @@ def to_inputs(x: Array) -> tuple[Kind, Tensor]:
     if image and x.shape[1] not in (1, 3):
         x = x.transpose(0, 3, 1, 2)
     if image and x.dtype == np.uint8:
-        return "image", torch.from_numpy(np.array(x, order="C"))
+        return "image", _tensor(x)
     kind: Kind = "image" if image else ("vector" if x.ndim == 2 else "array")
     if kind == "array" and x.dtype.kind in "biu":
-        return kind, torch.from_numpy(np.ascontiguousarray(x.astype(np.int64)))
+        return kind, _tensor(x.astype(np.int64))
     with np.errstate(over="ignore"):
-        values = np.array(x, dtype=np.float32, order="C")
+        values = np.asarray(x, dtype=np.float32)
     _refuse_not_finite(values, x)
-    return kind, torch.from_numpy(values)
+    return kind, _tensor(values)
+
+
+def _tensor(values: Array) -> Tensor:
+    """The values as a contiguous tensor, copied only where they must be; it is read, never written."""
+    values = np.ascontiguousarray(values)
+    return torch.from_numpy(values if values.flags.writeable else values.copy())
 
 
 def scale_of(inputs: Tensor, kind: Kind, train: Index) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -1,11 +1,15 @@
-"""A table of rows as a `Dataset`: target and task, splits, then everything learned from the training rows."""
+"""A table of rows as a `Dataset`: target and task, splits, then everything learned from the training rows.
+
+The kind of task is read off all rows, since the split depends on it; column types, fills, values, scales and the class
+list come from the training rows alone.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from limpid.config import DataConfig, nearest
-from limpid.data.column_types import Type, as_numbers, infer_type, numbers_from_text
+from limpid.config import DataConfig
+from limpid.data.column_types import Type, numbers_from_text
 from limpid.data.dataset import Dataset, ResidentRows, Split
 from limpid.data.encode import TableEncoder
 from limpid.data.encoder_fit import FittedColumns, fit_encoder, note_giveaways
 from limpid.data.frames import TableFile, frame_digest, read_table, to_frame
 from limpid.data.split import split_indices, split_shares
+from limpid.data.table_roles import Roles, find_roles, group_codes, time_values
 from limpid.data.table_target import read_targets, target_cells
 from limpid.data.target import TargetCoder, TargetColumn, fit_target, infer_task
 from limpid.errors import DataError
@@ -29,22 +34,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 Index = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Roles:
-    """The columns that are no features, and the declared types, all by exact name."""
-
-    target: tuple[str, ...]
-    drop: tuple[str, ...]
-    group: str | None
-    time: str | None
-    types: Mapping[str, Type]
-
-    def leave_out(self) -> dict[str, str]:
-        roles = dict.fromkeys(self.drop, "dropped")
-        roles |= {name: role for name, role in ((self.group, "group"), (self.time, "time")) if name is not None}
-        return roles | dict.fromkeys(self.target, "target")
 
 
 def load_table(path: str | Path, config: DataConfig, *, seed: int, takes_codes: bool) -> Dataset:
@@ -77,7 +66,7 @@ def load_frame(table: Any, config: DataConfig, *, seed: int, takes_codes: bool, 
 
 def _build(file: TableFile, name: str, config: DataConfig, seed: int, takes_codes: bool, origin: str) -> Dataset:
     notes = list(file.notes)
-    roles = _roles(file.frame, config, origin)
+    roles = find_roles(file.frame, config, origin)
     num_test, digest = 0, file.digest
     if config.test is not None:
         test_file = _read_test(config, file, roles)
@@ -91,8 +80,8 @@ def _build(file: TableFile, name: str, config: DataConfig, seed: int, takes_code
     parts = split_indices(
         frame.height,
         labels=columns[0].codes if task in ("classification", "binary") else None,
-        groups=_group_codes(frame, roles.group),
-        times=_times(frame, roles.time),
+        groups=group_codes(frame, roles.group),
+        times=time_values(frame, roles.time),
         valid_share=valid_share,
         test_share=test_share,
         seed=seed,
@@ -111,17 +100,23 @@ def _build(file: TableFile, name: str, config: DataConfig, seed: int, takes_code
         rows=index[train],
     )
     coder = fit_target(columns, task, train)
+    types: dict[str, Type] = {column.name: column.type for column in columns}
     if task in ("classification", "binary"):
         notes += note_giveaways(train_frame, fitted.encoder, roles.target[0])
-    train_split = _split(frame, columns, fitted.encoder, coder, train, index, origin)
-    valid_split = _split(frame, columns, fitted.encoder, coder, valid, index, origin) if len(valid) else None
 
-    @lru_cache(maxsize=1)
-    def make_test() -> Split | None:
-        if config.test is not None:
-            return _test_split(config, file, roles, columns, fitted.encoder, coder)
-        return _split(frame, columns, fitted.encoder, coder, test, index, origin) if len(test) else None
+    def part(rows: Index) -> Callable[[], Split]:
+        cells, labels = frame[rows], [column.take(rows) for column in columns]
+        return partial(_split, cells, labels, fitted.encoder, coder, index[rows], origin)
 
+    train_split = part(train)()
+    valid_split = part(valid)() if len(valid) else None
+    make_test: Callable[[], Split | None] = part(test) if len(test) else _no_test
+    make_test()  # finds faulty cells before training; the rows are made anew when they are asked for
+    if config.test is not None:
+        form = replace(file, frame=file.frame.clear())
+        make_test = partial(_test_split, config, form, roles, types, fitted.encoder, coder)
+    for entry in fitted.columns:
+        entry["type"] = types.get(entry["name"], entry["type"])
     counts = (len(train), len(valid), num_test if config.test is not None else len(test))
     spec = _spec(name, file, roles, fitted, coder, train_split, counts)
     summary = {
@@ -186,13 +181,15 @@ def _split(
     columns: Sequence[TargetColumn],
     encoder: TableEncoder,
     coder: TargetCoder,
-    rows: Index,
     index: Index,
     origin: str,
 ) -> Split:
-    encoded = encoder.transform(frame[rows], index[rows])
-    target, _ = coder.encode(columns, rows, origin)
-    return Split(ResidentRows(encoded.tensors()), target, index=torch.from_numpy(index[rows]))
+    target = coder.encode(columns, index, origin)
+    return Split(ResidentRows(encoder.transform(frame, index).tensors()), target, index=torch.from_numpy(index))
+
+
+def _no_test() -> None:
+    return None
 
 
 def _read_test(config: DataConfig, file: TableFile, roles: Roles) -> TableFile:
@@ -216,80 +213,18 @@ def _test_split(
     config: DataConfig,
     file: TableFile,
     roles: Roles,
-    trained: Sequence[TargetColumn],
+    types: Mapping[str, Type],
     encoder: TableEncoder,
     coder: TargetCoder,
 ) -> Split:
     """The separate test file's rows, columns found by name (by place without a header), labels matched to classes."""
     assert config.test is not None
     test = _read_test(config, file, roles)
-    types: dict[str, Type] = {column.name: column.type for column in trained}
     columns = [target_cells(test.frame[name], types[name], config.test) for name in roles.target]
     rows = np.flatnonzero(np.all([column.codes >= 0 for column in columns], axis=0)).astype(np.int64)
     if len(rows) == 0:
         raise DataError(f"{config.test}: the target is missing in every row.")
-    encoded = encoder.transform(test.frame[rows], rows)
-    target, _ = coder.encode(columns, rows, config.test)
-    return Split(ResidentRows(encoded.tensors()), target, index=torch.from_numpy(rows))
-
-
-def _roles(frame: pl.DataFrame, config: DataConfig, origin: str) -> Roles:
-    """Every column that the configuration mentions, by its exact name."""
-    if not config.target:
-        names = ", ".join(map(repr, frame.columns))
-        raise DataError(f"{origin}: which column is to be predicted? Set data.target (--target). Columns: {names}.")
-    find: Callable[[str], str] = lambda text: column_name(text, frame.columns, origin)  # noqa: E731
-    how, _, by = config.split.partition(":")
-    if how not in ("random", "group", "time") or (how == "random") == bool(by):
-        raise DataError(f"data.split = {config.split!r} is not known. Use random, group:COLUMN or time:COLUMN.")
-    roles = Roles(
-        target=tuple(find(text) for text in config.target),
-        drop=tuple(find(text) for text in config.drop),
-        group=find(by) if how == "group" else None,
-        time=find(by) if how == "time" else None,
-        types={find(text): type_ for text, type_ in config.types.items()},
-    )
-    both = set(roles.target) & set(roles.drop)
-    if both:
-        raise DataError(f"{origin}: column {both.pop()!r} is both the target and dropped. Remove it from data.drop.")
-    return roles
-
-
-def column_name(text: str, columns: Sequence[str], origin: str) -> str:
-    """The column that a name, or a number from 0 (negative: from the end), means.
-
-    Raises DataError with the nearest name and the list of columns.
-    """
-    if text in columns:
-        return text
-    if text.lstrip("-").isdigit() and -len(columns) <= int(text) < len(columns):
-        return columns[int(text)]
-    close = nearest(text, columns)
-    hint = f" Did you mean {close!r}?" if close else ""
-    raise DataError(f"{origin} has no column {text!r}.{hint} Columns: {', '.join(map(repr, columns))}.")
-
-
-def _group_codes(frame: pl.DataFrame, group: str | None) -> Index | None:
-    """(N,) number of each row's group; rows without a group are groups of their own."""
-    if group is None:
-        return None
-    ranks = frame[group].rank("dense").cast(float).to_numpy().copy()
-    alone = np.isnan(ranks)
-    ranks[alone] = -1.0 - np.arange(alone.sum())
-    return ranks.astype(np.int64)
-
-
-def _times(frame: pl.DataFrame, time: str | None) -> NDArray[np.float64] | None:
-    if time is None:
-        return None
-    kind = infer_type(frame[time])
-    if kind is None or kind.type not in ("number", "date"):
-        raise DataError(f"data.split = time:{time} needs numbers or dates, but the column does not hold them.")
-    values, bad = as_numbers(frame[time], kind.type, kind.form)
-    if values.null_count():
-        row = bad if bad is not None else int(values.is_null().arg_true()[0])
-        raise DataError(f"Row {row} (from 0): column {time!r} is missing, and the split orders rows by it.")
-    return values.to_numpy()
+    return _split(test.frame[rows], [column.take(rows) for column in columns], encoder, coder, rows, config.test)
 
 
 def _how(config: DataConfig, task: str) -> str:

@@ -6,7 +6,7 @@ Shapes: N rows, T target columns, K classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -42,6 +42,10 @@ class TargetColumn:
         """Whether all numbers are integers."""
         return self.numbers is not None and bool((np.nan_to_num(self.numbers) % 1 == 0).all())
 
+    def take(self, rows: Index) -> TargetColumn:
+        """The column of these rows, with the same values."""
+        return replace(self, codes=self.codes[rows], numbers=None if self.numbers is None else self.numbers[rows])
+
     def zero_one(self) -> bool:
         return self.type == "boolean" or set(self.values) <= {"0", "1"}
 
@@ -63,42 +67,38 @@ class TargetCoder:
             return len(self.classes)
         return 1 if self.task == "binary" else len(self.names)
 
-    def encode(
-        self, columns: Sequence[TargetColumn], rows: Index, source: str = "The data"
-    ) -> tuple[Tensor, list[str]]:
-        """Targets of the given rows as `DataSpec` describes them, and notes on labels matched loosely.
+    def encode(self, columns: Sequence[TargetColumn], index: Index, source: str) -> Tensor:
+        """Targets of all rows as `DataSpec` describes them; `index` and `source` name a row in messages.
 
-        Raises DataError for a class that the training rows do not have.
+        A label that differs from a class only in a final dot, outer spaces or case is that class. Raises DataError for
+        a class that the training rows do not have.
         """
         if self.task in ("regression", "multilabel"):
-            return torch.from_numpy(np.stack([_amounts(c)[rows] for c in columns], axis=1).astype(np.float32)), []
+            return torch.from_numpy(np.stack([_amounts(c) for c in columns], axis=1).astype(np.float32))
         column = columns[0]
-        places, notes = self._places(column)
-        target_N = places[column.codes[rows]]
+        target_N = self._places(column)[column.codes]
         if (target_N < 0).any():
             i = int(np.argmax(target_N < 0))
-            value = column.values[column.codes[rows[i]]]
+            value = column.values[column.codes[i]]
             raise DataError(
-                f"{source}, row {rows[i]} (from 0): class {value!r} of {column.name!r} does not occur in the training "
+                f"{source}, row {index[i]} (from 0): class {value!r} of {column.name!r} does not occur in the training "
                 f"rows, so it cannot be learned. Training classes: {_few(self.classes)}."
             )
         if self.task == "binary":
-            return torch.from_numpy(target_N.astype(np.float32)[:, None]), notes
-        return torch.from_numpy(target_N), notes
+            return torch.from_numpy(target_N.astype(np.float32)[:, None])
+        return torch.from_numpy(target_N)
 
-    def _places(self, column: TargetColumn) -> tuple[Index, list[str]]:
+    def _places(self, column: TargetColumn) -> Index:
         """Class number of each of the column's values (-1: none), and a last entry for missing cells."""
         exact = {name: k for k, name in enumerate(self.classes)}
         loose = {_plain(name): k for k, name in enumerate(self.classes)}
-        places, matched = [], []
+        places = []
         for value in column.values:
             place = exact.get(value, -1)
             if place < 0 and len(loose) == len(exact) and _plain(value) in loose:
                 place = loose[_plain(value)]
-                matched.append(f"{value} as {self.classes[place]}")
             places.append(place)
-        notes = [f"labels that differ in a final dot, spaces or case were matched: {'; '.join(matched)}"]
-        return np.array([*places, -1], np.int64), notes if matched else []
+        return np.array([*places, -1], np.int64)
 
 
 def fit_target(columns: Sequence[TargetColumn], task: Task, train: Index) -> TargetCoder:

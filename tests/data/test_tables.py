@@ -45,7 +45,6 @@ def refused(path, match, **options):
     return str(caught.value)
 
 
-@pytest.mark.spec("F18")
 def test_a_table_of_every_type(tmp_path):
     dataset = load(write(tmp_path / "people.csv", people()), target=("income",))
     spec = dataset.spec
@@ -230,7 +229,6 @@ def test_fingerprint_is_of_the_content(tmp_path):
     assert len(one) == 64
 
 
-@pytest.mark.spec("C22")
 @pytest.mark.parametrize(
     ("cells", "task", "classes"),
     [
@@ -387,3 +385,25 @@ def test_read_table_tells_what_it_guessed(tmp_path):
     file = read_table(write(tmp_path / "t.csv", "x,y\n" + ROWS))
     assert file.header
     assert "header" in file.notes[0]
+
+
+def test_faulty_cells_of_test_rows_are_found_before_training(tmp_path):
+    lines = ("x,y\n" + ROWS).splitlines()
+    path = tmp_path / "t.csv"
+    row = load(write(path, "\n".join(lines)), target=("y",)).test().index[0].item()
+    lines[row + 1] = "oops,u"
+    with pytest.raises(DataError, match=rf"Row {row} .*'oops' is not a number"):
+        load(write(path, "\n".join(lines)), target=("y",))
+
+
+def test_a_group_with_a_class_of_its_own_is_named(tmp_path):
+    rows = "".join(f"{i % 7},{i // 10},{'rare' if i // 10 == 3 else 'uv'[i % 2]}\n" for i in range(40))
+    path = write(tmp_path / "t.csv", "x,g,y\n" + rows)
+    messages = []
+    for seed in range(8):
+        try:
+            load(path, target=("y",), split="group:g", seed=seed)
+        except DataError as error:
+            messages.append(str(error))
+    assert messages
+    assert all("class 'rare' of 'y' does not occur in the training rows" in message for message in messages)
