@@ -203,8 +203,11 @@ def _restore_optimizer(
     step_on_device = set()
     for group, values in zip(optimizer.param_groups, saved["groups"], strict=True):
         for option, value in values.items():
-            if option != "params":
-                group[option] = tuple(value) if isinstance(group[option], tuple) else value
+            now = group[option]
+            if isinstance(now, Tensor):  # a learning rate that a compiled step reads: keep the tensor
+                now.copy_(value)
+            elif option != "params":
+                group[option] = tuple(value) if isinstance(now, tuple) else value
         if group.get("fused") or group.get("capturable"):
             step_on_device.update(values["params"])
     optimizer.state.clear()

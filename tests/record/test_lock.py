@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from limpid.errors import RunLocked
+from limpid.errors import RecordError, RunLocked
 from limpid.record import Run
 
 WRITER = """
@@ -88,6 +88,27 @@ def test_two_writers_cannot_create_the_same_run(tmp_path: Path) -> None:
         Run.create(tmp_path, {})
     lock.release()
     Run.create(tmp_path, {}).close()
+
+
+def test_the_number_of_a_dead_process_is_not_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between taking the lock and writing its number, the holder's file shows that of the one before."""
+    from limpid.record import lock
+
+    monkeypatch.setattr(lock, "_PATIENCE", 0.05)
+    held = lock.RunLock(tmp_path)
+    for text in ("99999999", "9" * 20, "", "x"):
+        (tmp_path / lock.NAME).write_text(text)
+        with pytest.raises(RunLocked, match="another process is writing"):
+            lock.RunLock(tmp_path)
+    held.release()
+
+
+def test_a_folder_that_cannot_be_locked_is_an_error(tmp_path: Path) -> None:
+    from limpid.record.lock import NAME, RunLock
+
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(RecordError, match="cannot be opened for writing"):
+        RunLock(tmp_path)
 
 
 def test_a_forked_worker_that_outlives_its_parent_does_not_keep_the_lock(tmp_path: Path) -> None:
