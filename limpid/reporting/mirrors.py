@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from limpid.errors import MissingExtra
+from limpid.errors import MissingExtra, RecordError
 from limpid.record.run import Run
 from limpid.reporting.reading import Row
 from limpid.reporting.text import value_text
@@ -45,17 +45,27 @@ def mirror_tensorboard(run: Run, folder: Path) -> Path:
 
 
 def mirror_mlflow(run: Run, uri: str) -> str:
-    """Write the run's options and metrics to the MLflow server or folder at `uri`; returns MLflow's id of the run.
+    """Write the run's options and metrics to the MLflow server or data base at `uri`; returns MLflow's id of the run.
 
-    The experiment is named after the data. Raises MissingExtra when mlflow is not installed.
+    The experiment is named after the data. Raises MissingExtra when mlflow is not installed, RecordError when MLflow
+    refuses; the run folder is complete either way.
     """
     try:
-        from mlflow.entities import Metric, Param
+        from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
     except ImportError:
         raise MissingExtra(f"The MLflow mirror needs mlflow. Install it with: {INSTALL}") from None
+    try:
+        return _tell_mlflow(run, MlflowClient(tracking_uri=uri))
+    except MlflowException as error:
+        raise RecordError(
+            f"MLflow at {uri} did not take the mirror of {run.path}; the run itself is complete. It said: {error}"
+        ) from None
 
-    client = MlflowClient(tracking_uri=uri)
+
+def _tell_mlflow(run: Run, client: Any) -> str:
+    from mlflow.entities import Metric, Param
+
     name = f"limpid {(run.header.get('data') or {}).get('name', 'data')}"
     experiment = client.get_experiment_by_name(name)
     identity = experiment.experiment_id if experiment is not None else client.create_experiment(name)

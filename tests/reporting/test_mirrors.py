@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from limpid.errors import MissingExtra
+from limpid.errors import MissingExtra, RecordError
 from limpid.record.run import Run
 from limpid.reporting.mirrors import mirror_mlflow, mirror_tensorboard, scalars
 
@@ -45,12 +45,16 @@ def test_tensorboard_reads_back_the_same(classification: Run, tmp_path: Path) ->
 def test_missing_packages_name_the_command(
     classification: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("tensorboard", "tensorboard.compat.proto.event_pb2", "mlflow", "mlflow.entities", "mlflow.tracking"):
+    for name in ("tensorboard", "tensorboard.compat.proto.event_pb2", "mlflow", "mlflow.exceptions", "mlflow.tracking"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingExtra, match=r"pip install 'limpid\[track\]'"):
         mirror_tensorboard(classification, tmp_path)
     with pytest.raises(MissingExtra, match=r"pip install 'limpid\[track\]'"):
         mirror_mlflow(classification, "file:///nowhere")
+
+
+class Refusal(Exception):
+    """Stands in for MlflowException."""
 
 
 class Server:
@@ -97,11 +101,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
         key=key, value=value, timestamp=timestamp, step=step
     )
     tracking.MlflowClient = lambda tracking_uri: server  # type: ignore[attr-defined]
-    for name, module in (
-        ("mlflow", ModuleType("mlflow")),
-        ("mlflow.entities", entities),
-        ("mlflow.tracking", tracking),
-    ):
+    exceptions = ModuleType("mlflow.exceptions")
+    exceptions.MlflowException = Refusal  # type: ignore[attr-defined]
+    modules = {"mlflow": ModuleType("mlflow"), "mlflow.entities": entities, "mlflow.tracking": tracking}
+    for name, module in (modules | {"mlflow.exceptions": exceptions}).items():
         monkeypatch.setitem(sys.modules, name, module)
     return server
 
@@ -114,8 +117,21 @@ def test_mlflow_is_told_the_record(classification: Run, server: Server) -> None:
     assert server.status == "FINISHED"
     told = [(metric.key, metric.step, metric.value) for metric in server.metrics]
     assert told == [(tag, step, value) for tag, step, _, value in scalars(classification)]
-    mirror_again = Server()
-    mirror_again.experiments = ["limpid digits"]
+
+
+def test_mlflow_experiment_is_used_again(classification: Run, server: Server) -> None:
+    server.experiments.append("limpid digits")
+    mirror_mlflow(classification, "somewhere")
+    assert server.experiments == ["limpid digits"]
+
+
+def test_mlflow_refusal_is_one_message(classification: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> None:
+        raise Refusal("no such server")
+
+    monkeypatch.setattr(server, "get_experiment_by_name", refuse)
+    with pytest.raises(RecordError, match="MLflow at somewhere did not take .* said: no such server"):
+        mirror_mlflow(classification, "somewhere")
 
 
 def test_mlflow_says_how_it_ended(make_unfinished: Callable[..., Run], server: Server) -> None:
