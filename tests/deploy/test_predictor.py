@@ -331,3 +331,23 @@ def test_image_problems_name_the_file(photos, make_run, tmp_path):
     (tmp_path / "new.csv").write_bytes(b"a,b\n1,2\n")
     with pytest.raises(DataError, match="takes images"):
         predictor.predict(tmp_path / "new.csv")
+
+
+def test_the_dtype_of_training_decides_what_bytes_mean(make_run):
+    random = np.random.default_rng(0)
+    bytes_ = random.integers(0, 256, (40, 3, 8, 8)).astype(np.uint8)
+    y = np.arange(40) % 2
+    from_bytes = load_predictor(make_run(load_data((bytes_, y), DataConfig()).spec).path)
+    with pytest.raises(DataError, match="trained on uint8"):
+        from_bytes.predict(bytes_.astype(np.float32))
+    channels_last = from_bytes.predict(bytes_.transpose(0, 2, 3, 1)).probabilities
+    np.testing.assert_array_equal(channels_last, from_bytes.predict(bytes_).probabilities)
+
+
+def test_bytes_count_as_plain_numbers_for_a_network_of_floats(make_run):
+    random = np.random.default_rng(0)
+    floats = random.integers(0, 256, (40, 3, 8, 8)).astype(np.float32)
+    predictor = load_predictor(make_run(load_data((floats, np.arange(40) % 2), DataConfig()).spec).path)
+    np.testing.assert_array_equal(
+        predictor.predict(floats.astype(np.uint8)).probabilities, predictor.predict(floats).probabilities
+    )
