@@ -23,6 +23,7 @@ def _linear_macs(module: Any, output: Tensor) -> int:
 
 
 # Multiply-adds of everything else (norms, activations, pooling, look-ups) are left out, as is usual: they are few.
+# Products of two activations (attention's scores) are no layer's own and are left out too; there the sum is too low.
 MACS: tuple[tuple[type[nn.Module] | tuple[type[nn.Module], ...], Callable[[Any, Tensor], int]], ...] = (
     ((nn.Conv1d, nn.Conv2d, nn.Conv3d), _conv_macs),
     (nn.Linear, _linear_macs),

@@ -103,8 +103,9 @@ def check_output(network: Network, spec: DataSpec, *, name: str) -> None:
             outputs = _forward(network, inputs, spec)
     except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
         raise ModelError(
-            f"{name} cannot take a batch of this data, {given}: {error}. Use a model for inputs of shape "
-            f"{('B', *spec.input_shape)}, or change the data's size."
+            f"{name} cannot take a batch of this data, {given}: {str(error).rstrip('.')}. "
+            + ("Set data.image_size to a side that it takes" if spec.kind == "image" else "Change the first layer")
+            + ", or use another model."
         ) from error
     finally:
         for module, training in modes.items():

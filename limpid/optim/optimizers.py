@@ -14,10 +14,11 @@ from torch import nn
 
 from limpid.config import OptimConfig
 from limpid.errors import ModelError
+from limpid.optim.fused import FusedAdam, FusedSGD
 from limpid.optim.param_groups import param_groups
 
 # Where torch updates all parameters of a group in one kernel; elsewhere it goes by lists of tensors.
-FUSED_DEVICES = ("cpu", "cuda")
+FUSED_DEVICES = {"cpu", "cuda"}
 
 
 def build_optimizer(config: OptimConfig, model: nn.Module, *, fused: bool = True) -> torch.optim.Optimizer:
@@ -31,12 +32,17 @@ def build_optimizer(config: OptimConfig, model: nn.Module, *, fused: bool = True
     parameters = [p for group in groups for p in group["params"]]
     if not parameters:
         raise ModelError(f"{type(model).__name__} has no trainable parameter: nothing to train.")
-    fused = fused and all(p.device.type in FUSED_DEVICES and p.is_floating_point() for p in parameters)
-    shared: dict[str, Any] = {"lr": config.lr, "fused": fused}
+    fused = fused and {p.device.type for p in parameters} <= FUSED_DEVICES and len({p.dtype for p in parameters}) == 1
+    # torch refuses Nesterov's step without momentum, where it would be plain descent
+    nesterov = config.nesterov and config.momentum > 0
+    if fused:
+        if config.name == "sgd":
+            return FusedSGD(groups, lr=config.lr, momentum=config.momentum, weight_decay=0.0, nesterov=nesterov)
+        decoupled = config.name == "adamw"
+        options: dict[str, Any] = {"lr": config.lr, "betas": config.betas, "eps": config.eps, "weight_decay": 0.0}
+        return FusedAdam(groups, decoupled=decoupled, **options)
     if config.name == "sgd":
-        # torch refuses Nesterov's step without momentum, where it would be plain descent
-        nesterov = config.nesterov and config.momentum > 0
-        return torch.optim.SGD(groups, momentum=config.momentum, nesterov=nesterov, **shared)
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov)
     if config.name == "adam":
-        return torch.optim.Adam(groups, betas=config.betas, eps=config.eps, **shared)
-    return torch.optim.AdamW(groups, betas=config.betas, eps=config.eps, **shared)
+        return torch.optim.Adam(groups, lr=config.lr, betas=config.betas, eps=config.eps)
+    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps)
