@@ -78,6 +78,8 @@ def parse_delimited(
     frame = frame.with_columns(pl.when(pl.col(text) != "").then(pl.col(text)) for text in frame.columns)
     if frame.height != len(filled):  # blank lines between rows
         frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
+    if frame.height == 0:
+        raise DataError(f"{name} has no filled cell. Expected a table with one row per line.")
     if header is None:
         header, reason = _infer_header(frame, columns)
         notes.append(f"{name}: {reason}")
@@ -123,7 +125,7 @@ def _guess_separator(data: bytes) -> str:
     """The separator that most of the first lines hold equally often."""
     lines = [line for line in data[:65536].decode("utf-8", "ignore").split("\n")[:20] if line.strip()]
     best, best_score = ",", (0, 0)
-    for separator in SEPARATORS:
+    for separator in SEPARATORS if lines else ():
         counts = [len(next(csv.reader([line], delimiter=separator), [])) - 1 for line in lines]
         common = max(set(counts), key=counts.count)
         score = (counts.count(common) if common > 0 else 0, common)

@@ -7,9 +7,12 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from limpid.config import DataConfig
 from limpid.data.encode import encode_frame
+from limpid.data.delimited import parse_delimited
 from limpid.data.frames import read_frame, read_table, to_frame
 from limpid.data.tables import load_frame, load_table
 from limpid.errors import DataError
@@ -407,3 +410,38 @@ def test_a_group_with_a_class_of_its_own_is_named(tmp_path):
             messages.append(str(error))
     assert messages
     assert all("class 'rare' of 'y' does not occur in the training rows" in message for message in messages)
+
+
+CELLS = [
+    ",",
+    "\n",
+    "\r\n",
+    '"',
+    "a",
+    "1",
+    "-",
+    "?",
+    "NA",
+    " ",
+    "\t",
+    ";",
+    "|",
+    "é",
+    "true",
+    "inf",
+    "01",
+    "\ufeff",
+    "\x1c",
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(CELLS), max_size=40).map("".join))
+def test_any_text_is_a_table_or_a_clear_refusal(text):
+    try:
+        parsed = parse_delimited(text.encode(), "t.csv")
+    except DataError as error:
+        assert str(error).startswith("t.csv")
+    else:
+        assert parsed.frame.height > 0
+        assert len(set(parsed.frame.columns)) == parsed.frame.width
