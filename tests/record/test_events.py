@@ -109,6 +109,15 @@ def test_going_back_without_a_checkpoint_goes_by_the_steps_of_the_rows(tmp_path:
         ]  # fmt: skip
 
 
+def test_the_log_of_a_finished_run_does_not_go_back(tmp_path: Path) -> None:
+    with Run.create(tmp_path / "run", {}) as run:
+        run.write_checkpoint(5, {"a": b"x"}, keep=1)
+        run.add("result", step=4)
+        run.add("end", status="finished", step=5)
+        run.truncate_after(5)
+        assert [row["kind"] for row in run.events()] == ["result", "end"]
+
+
 def test_going_back_to_a_checkpoint_forgets_exactly_what_came_after_it(tmp_path: Path) -> None:
     """Rows of earlier steps that were logged after the checkpoint are logged again, so they must go too."""
     with Run.create(tmp_path / "run", {}) as run:
