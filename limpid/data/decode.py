@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"))
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "MPO")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # an MPO file opens as JPEG
 
 # 64 megapixels: above any camera phone's binned picture, 192 MB decoded.
 MOST_PIXELS = 64_000_000
@@ -47,9 +47,14 @@ def is_image(name: str) -> bool:
     return Path(name).suffix.lower() in SUFFIXES
 
 
-def read_header(data: bytes) -> Header:
-    """Size and colour, without decoding. Raises DataError, without a file name, when it is no usable image."""
+def read_header(data: bytes, *, whole: bool = False) -> Header:
+    """Size and colour, without decoding unless the `whole` file is to be tried.
+
+    Raises DataError, without a file name, when it is no usable image.
+    """
     with _opened(data) as image:
+        if whole:
+            image.load()
         width, height = image.size
         if _orientation(image) >= 5:
             width, height = height, width
@@ -149,6 +154,8 @@ def _opened(data: bytes) -> Iterator[Image]:
 
 
 def _orientation(image: Image) -> int:
+    if image.format == "PNG" and not image.info.keys() & {"exif", "Raw profile type exif"}:
+        return 1  # asking Pillow would decode the whole image to look behind it
     turn = image.getexif().get(ORIENTATION, 1)
     return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
 

@@ -131,16 +131,16 @@ def archive_files(path: Path) -> Files:
 def _decode_all(files: Files, config: DataConfig, where: str, key: str, pool: Executor) -> tuple[Decoded, Pixels]:
     layout = arrange(files.names, files.folders, files.unwanted, where)
     with bombs_refused():
-        headers = _run(pool, layout, lambda row, n: read_header(files.read(n)), "Reading headers")
-        if not config.skip_bad:
-            _refuse_bad(files, layout, headers, where)
+        # An image that turns out to be damaged must not have had a say in the size of the others.
+        whole = config.skip_bad
+        headers = _run(pool, layout, lambda row, n: read_header(files.read(n), whole=whole), "Reading headers")
         readable = [
             header
             for header, part in zip(headers, layout.parts, strict=True)
             if part == "train" and isinstance(header, Header)
         ]
         if not readable:
-            raise DataError(f"{where}: none of the training images can be read.")
+            _refuse_bad(files, layout, headers, where)
         size, colour, notes = _common_form(readable, config)
 
         def fill(pixels: Pixels) -> tuple[Decoded, int]:
