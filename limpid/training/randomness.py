@@ -7,10 +7,19 @@ module or an augmentation of the user's own.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
+
+
+def seed_random(seed: int) -> None:
+    """Start all generators from one seed, below 2^32. Otherwise torch starts each process from a different one."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
 
 
 def capture_random() -> dict[str, Any]:
@@ -38,3 +47,19 @@ def restore_random(states: dict[str, Any]) -> None:
     random.setstate((version, tuple(words), spare))
     kind, keys, position, has_spare, np_spare = states["numpy"]
     np.random.set_state((kind, np.array(keys, dtype=np.uint32), position, has_spare, np_spare))
+
+
+@contextmanager
+def own_randomness(seed: int) -> Iterator[None]:
+    """Inside the block the global generators start from this seed; after it they are as they were found.
+
+    Thus a run depends on its seed alone, and a program that calls Limpid draws the numbers it would have drawn.
+    """
+    found = capture_random()
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        restore_random(found)

@@ -24,6 +24,7 @@ from limpid.errors import CheckpointError
 from limpid.optim.averaging import WeightAverage
 from limpid.record import Checkpoint, Run
 from limpid.training.checkpoint import capture, decode, encode, load_weights, restore, state_digest
+from limpid.training.randomness import seed_random
 from limpid.training.tensors import decode_tensors, encode_tensors
 
 Parts = tuple[nn.Module, torch.optim.Optimizer, WeightAverage]
@@ -121,6 +122,16 @@ def test_without_one_generator_the_resumed_network_would_differ(generator: str) 
     state.rng[generator] = capture(*other, None, {}).rng[generator]
     restore(state, *other)
     assert take_steps(other, 2) != expected
+
+
+def test_one_seed_starts_every_generator() -> None:
+    def draw(seed: int) -> list[float]:
+        seed_random(seed)
+        return [torch.rand(1).item(), random.random(), float(np.random.rand())]
+
+    first = draw(3)
+    assert draw(3) == first
+    assert all(one != other for one, other in zip(first, draw(4), strict=True))
 
 
 def test_state_before_the_first_step_is_restored_too() -> None:
