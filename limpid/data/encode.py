@@ -121,7 +121,8 @@ class TableEncoder:
         Raises:
             DataError: a column is absent, a cell is not of the column's type, infinite, or too large for float32.
         """
-        absent = [column.name for column in self.columns if column.name not in frame.columns]
+        found = set(frame.columns)
+        absent = [column.name for column in self.columns if column.name not in found]
         if absent:
             raise DataError(
                 f"Column(s) missing: {', '.join(map(repr, absent))}. The model was trained with them. "

@@ -88,3 +88,23 @@ def test_a_pickle_is_never_opened(tmp_path):
 
 def test_names_are_described():
     assert {"digits", "xor", "mnist"} <= set(named_sources())
+
+
+def test_images_and_published_sets_go_to_their_readers(tmp_path, monkeypatch):
+    calls = []
+    for module, name in (("images", "load_images"), ("idx", "load_idx"), ("named", "load_named")):
+        monkeypatch.setattr(
+            f"limpid.data.{module}.{name}", lambda source, config, seed, name=name: calls.append((name, source, seed))
+        )
+    folder, idx = tmp_path / "photos", tmp_path / "digits"
+    (folder / "cats").mkdir(parents=True)
+    idx.mkdir()
+    files = [tmp_path / name for name in ("a.tar", "a.tar.gz", "a.tgz", "a.zip", "labels-ubyte", "images-ubyte.gz")]
+    for file in (*files, idx / "train-images-idx3-ubyte"):
+        file.write_bytes(b"x")
+    for source in (folder, idx, *files, "mnist", "Fashion_MNIST"):
+        load_data(source, DataConfig(), seed=7)
+    expected = ["load_images", "load_idx", *["load_images"] * 4, "load_idx", "load_idx", "load_named", "load_named"]
+    assert [name for name, _, _ in calls] == expected
+    assert calls[-1] == ("load_named", "fashion-mnist", 7)
+    assert calls[0][1] == folder
