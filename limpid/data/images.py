@@ -9,7 +9,6 @@ Sizes are made equal by this rule: images that all have one size keep it; otherw
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections import Counter
@@ -24,11 +23,12 @@ from typing import Any
 import numpy as np
 
 from limpid.config import DataConfig
-from limpid.data.archives import ENDINGS, Members, is_archive
+from limpid.data.archives import ENDINGS
 from limpid.data.cache import cache_folder, digest, load_array, new_entry, save_array
 from limpid.data.dataset import Dataset
 from limpid.data.decode import Header, bombs_refused, decode, read_header
-from limpid.data.layout import Layout, arrange, wanted
+from limpid.data.image_files import Files, archive_files, content_digest, file_digest, folder_files
+from limpid.data.layout import Layout, arrange
 from limpid.data.pixels import Images, Pixels, Source, fits_in_memory, image_dataset, refuse_table_options
 from limpid.data.progress import watched
 from limpid.errors import DataError
@@ -39,16 +39,6 @@ DECODER = 1
 LARGEST_SIDE = 224  # what most published networks were trained on
 SHOWN = 10
 FILES_PER_TASK = 32
-
-
-@dataclass(frozen=True)
-class Files:
-    """The image files of a source: names with `/`, and their bytes on demand."""
-
-    names: list[str]
-    folders: list[str]
-    unwanted: list[str]
-    read: Callable[[int], bytes]
 
 
 @dataclass(frozen=True)
@@ -80,52 +70,13 @@ def load_images(path: Path | str, config: DataConfig, seed: int, *, name: str | 
         raise DataError(f"{path} is empty.")
     with _workers(config.workers) as pool:
         files = folder_files(path) if path.is_dir() else None
-        content = _file_digest(path) if files is None else _content_digest(files, pool)
+        content = file_digest(path) if files is None else content_digest(files, pool)
         options = [DECODER, content, config.image_size, config.colour, config.fit, config.skip_bad]
         key = digest(json.dumps(options).encode())
         found = _load(key)
         if found is None:
             found = _decode_all(files or archive_files(path), config, str(path), key, pool)
     return image_dataset(_source(*found, config, name or _stem(path), content), config, seed)
-
-
-def folder_files(root: Path) -> Files:
-    """Every file below a folder in the order of the names; links to folders are followed, but never in a circle."""
-    names: list[str] = []
-    folders: list[str] = []
-    unwanted: list[str] = []
-    paths: list[str] = []
-    entered: set[tuple[int, int]] = set()
-
-    def walk(folder: str, prefix: str) -> None:
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in entered:
-            return
-        entered.add((status.st_dev, status.st_ino))
-        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-            name = prefix + _shown(entry.name)
-            if entry.is_dir():
-                folders.append(f"{name}/")
-                walk(entry.path, f"{name}/")
-            elif entry.is_file() and wanted(name):
-                names.append(name)
-                paths.append(entry.path)
-            else:
-                unwanted.append(name)
-
-    walk(str(root), "")
-    return Files(names, folders, unwanted, lambda n: Path(paths[n]).read_bytes())
-
-
-def archive_files(path: Path) -> Files:
-    """The members of an archive. Raises DataError when the file is none, is damaged, or is hostile."""
-    if not is_archive(path):
-        raise DataError(f"{path} is neither a folder nor an archive ({', '.join(ENDINGS)}).")
-    members = Members(path, wanted)
-    names, folders, unwanted = (
-        [_shown(n) for n in part] for part in (members.names, members.folders, members.unwanted)
-    )
-    return Files(names, folders, unwanted, members.read)
 
 
 def _decode_all(files: Files, config: DataConfig, where: str, key: str, pool: Executor) -> tuple[Decoded, Pixels]:
@@ -335,29 +286,6 @@ def _source(decoded: Decoded, pixels: Pixels, config: DataConfig, name: str, con
     )
 
 
-def _content_digest(files: Files, pool: Executor) -> str:
-    """SHA-256 over the names and contents of all images; where the folder lies and when it was touched do not count."""
-
-    def each(n: int) -> str:
-        try:
-            return digest(files.read(n))
-        except OSError:
-            return "unreadable"  # named with the other unreadable images later
-
-    numbers = range(len(files.names))
-    digests = watched(pool.map(each, numbers), len(numbers), "Looking for changes")
-    listing = json.dumps([files.folders, files.unwanted, list(zip(files.names, digests, strict=True))])
-    return digest(listing.encode())
-
-
-def _file_digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path} could not be read: {error.strerror}.") from None
-
-
 def _stem(path: Path) -> str:
     """The name without the endings of an archive."""
     name = path.resolve().name
@@ -365,8 +293,3 @@ def _stem(path: Path) -> str:
         for ending in sorted(ENDINGS, key=len, reverse=True):
             name = name[: -len(ending)] if name.lower().endswith(ending) else name
     return name or "images"
-
-
-def _shown(name: str) -> str:
-    """A file name as text that can be printed and stored: bytes that are not UTF-8 become \\xNN."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
