@@ -132,7 +132,9 @@ def describe(result: Result, mode: Mode) -> str:
         return f"{result.program}: {result.error}"
     value = getattr(result, mode.measure)
     figure = "not reached" if value is None else f"{mode.measure} {number(value)}"
-    return f"{result.program}: {figure}, test accuracy {result.test_accuracy}, {result.peak_megabytes:,.0f} MB"
+    return (
+        f"{result.program}: {figure}, test accuracy {result.test_accuracy or 0.0:.4f}, {result.peak_megabytes:,.0f} MB"
+    )
 
 
 def write_results(

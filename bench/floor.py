@@ -16,6 +16,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -57,10 +58,7 @@ def linear_timings(layer: Layer, batch_size: int) -> Timings:
     roads = {"linear float32": (default, products), "linear bf16": (default, halves)}
     if torch.backends.mkldnn.is_available():
         roads["linear float32 oneDNN"] = (onednn, products)
-    return {
-        road: [seconds_of(lambda a=a, b=b, run=run: run(a, b)) for a, b in pairs]
-        for road, (run, pairs) in roads.items()
-    }
+    return {road: [seconds_of(partial(run, a, b)) for a, b in pairs] for road, (run, pairs) in roads.items()}
 
 
 def conv_timings(layer: Layer, batch_size: int) -> Timings:
@@ -68,7 +66,7 @@ def conv_timings(layer: Layer, batch_size: int) -> Timings:
     channels_in, channels_out, kernel, stride, padding, side = layer.sizes
     timings: Timings = {}
     for road, dtype in (("conv float32", torch.float32), ("conv bf16", torch.bfloat16)):
-        last = {"dtype": dtype, "memory_format": torch.channels_last}
+        last: Any = {"dtype": dtype, "memory_format": torch.channels_last}
         x = torch.randn(batch_size, channels_in, side, side).to(**last)
         w = torch.randn(channels_out, channels_in, kernel, kernel).to(**last)
         g = torch.randn_like(torch.nn.functional.conv2d(x, w, stride=stride, padding=padding))

@@ -106,7 +106,7 @@ def measure_overhead(key: str, repeats: int) -> dict[str, float]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("workloads", nargs="*", default=["w1", "w3"], choices=sorted(SHAPES))
+    parser.add_argument("workloads", nargs="+", choices=sorted(SHAPES))
     parser.add_argument("--repeats", type=int, default=11)
     options = parser.parse_args()
     for name in options.workloads:
