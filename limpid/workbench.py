@@ -25,6 +25,7 @@ from limpid.spec import DataSpec, Task
 from limpid.training.checkpoint import TrainingState, decode, encode, state_digest
 from limpid.training.linear_road import take_onednn_road
 from limpid.training.loop import fit
+from limpid.training.randomness import own_randomness
 from limpid.training.signals import StopRequest
 from limpid.wiring import Wiring, wire
 
@@ -162,7 +163,10 @@ def fit_arrays(X: Any, y: Any, *, task: Task, config: Config) -> Fitted:
     dataset = dataset_of_rows(X, y, task=task, valid_share=config.data.valid_share or 0.0, seed=config.training.seed)
     wiring = wire(config, dataset)
     history = History()
-    with take_onednn_road(wiring.network, prefers_onednn_linear(wiring.plan.device, wiring.plan.precision)):
+    with (
+        own_randomness(config.training.seed),
+        take_onednn_road(wiring.network, prefers_onednn_linear(wiring.plan.device, wiring.plan.precision)),
+    ):
         fit(wiring.parts, wiring.plan, history, Silence())
     return Fitted(wiring.network.eval(), wiring.dataset.spec, wiring.objective, history.epochs)
 
@@ -242,6 +246,7 @@ def _train(wiring: Wiring, run: Run, state: TrainingState | None, observer: Any)
         observer.wired(wiring, run)
         with (
             StopRequest() as stop,
+            own_randomness(wiring.config.training.seed),
             take_onednn_road(wiring.network, prefers_onednn_linear(plan.device, plan.precision)),
         ):
             position = fit(wiring.parts, plan, run, observer, save=save, resume=state, stop=stop)
