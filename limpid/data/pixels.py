@@ -5,6 +5,7 @@ Shapes: N images, C channels (1 grey, 3 RGB), H x W pixels, K classes.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from limpid.config import DataConfig
+from limpid.data.cache import digest, load_array, save_array
 from limpid.data.dataset import Dataset, ResidentRows, Rows, Split
 from limpid.data.split import split_indices, split_shares
 from limpid.errors import ConfigError, DataError
@@ -25,6 +27,9 @@ Pixels = NDArray[np.uint8]
 
 # Sums of up to 256 squares of bytes stay below 2^24, where float32 is exact: 256 * 255^2 = 16 646 400.
 EXACT_ROWS = 256
+
+# From about this size on, measuring takes longer than looking the result up.
+CACHED_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ def image_dataset(source: Source, config: DataConfig, seed: int) -> Dataset:
             return _split(test, np.arange(len(test.labels)), task, resident)
         return _split(source.train, test_rows, task, resident) if len(test_rows) else None
 
-    mean, std = channel_statistics(train.rows)
+    mean, std = _known_statistics(source, train.rows, train_rows)
     channels, height, width = source.train.pixels.shape[1:]
     counts = np.bincount(label_N[train_rows], minlength=len(source.classes))
     spec = DataSpec(
@@ -144,6 +149,23 @@ def channel_statistics(rows: Rows) -> tuple[tuple[float, ...], tuple[float, ...]
     std = variance.sqrt()
     std[std < 1e-6] = 1.0
     return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def _known_statistics(
+    source: Source, rows: Rows, row_N: NDArray[np.int64]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """`channel_statistics` of the training rows, kept in the cache where measuring takes a noticeable time."""
+    if source.train.pixels.nbytes < CACHED_BYTES:
+        return channel_statistics(rows)
+    known = [source.fingerprint, source.preparation, digest(source.train.labels.data), digest(row_N.data)]
+    key = digest(json.dumps(known).encode())
+    cached = load_array("statistics", key)
+    if cached is not None and cached.shape == (2, source.train.pixels.shape[1]):
+        mean, std = cached.tolist()
+        return tuple(mean), tuple(std)
+    found = channel_statistics(rows)
+    save_array("statistics", key, np.array(found, np.float64))
+    return found
 
 
 def fits_in_memory(num_bytes: int, share: float) -> bool:

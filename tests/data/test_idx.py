@@ -265,3 +265,13 @@ def test_impossible_tasks_are_refused(tmp_path, task):
     write_mnist(tmp_path / "digits")
     with pytest.raises(DataError, match=f"data.task = {task}"):
         load_idx(tmp_path / "digits", DataConfig(task=task), 0)
+
+
+def test_statistics_are_looked_up_the_second_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("limpid.data.pixels.CACHED_BYTES", 10)
+    write_mnist(tmp_path / "digits")
+    first = load_idx(tmp_path / "digits", DataConfig(), 0)
+    other_rows = load_idx(tmp_path / "digits", DataConfig(), 1)
+    assert other_rows.spec.scale_mean != first.spec.scale_mean
+    monkeypatch.setattr("limpid.data.pixels.channel_statistics", None)
+    assert load_idx(tmp_path / "digits", DataConfig(), 0).spec == first.spec
