@@ -15,6 +15,7 @@ from limpid.config import DataConfig
 from limpid.data import decode as decoding
 from limpid.data.decode import decode, image_files, read_header, read_image
 from limpid.data.images import load_images
+from limpid.data.progress import watched
 from limpid.errors import ConfigError, DataError
 
 
@@ -553,3 +554,15 @@ def test_a_failed_load_leaves_nothing_behind(tmp_path):
     with pytest.raises(DataError):
         load_images(tmp_path / "p", DataConfig(memory_share=1e-9), 0)
     assert not [file for file in (tmp_path / "cache").rglob("*") if file.is_file()]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_progress_bar_shows_on_terminals_only(monkeypatch, capsys, terminal):
+    monkeypatch.setattr("limpid.data.progress.PATIENCE", 0.0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    assert list(watched(range(50), 50, "Decoding images")) == list(range(50))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert ("Decoding images" in captured.err) == terminal
