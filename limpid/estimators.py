@@ -20,13 +20,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from limpid.config import Config, config_from_dict
 from limpid.errors import ConfigError
+from limpid.spec import Task
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 PREDICT_ROWS = 8192  # rows per forward pass: bounds the memory that activations take
-VALIDATION_FROM = 500  # rows below which every row is worth more in training than in choosing the epoch
-VALIDATION_SHARE = 0.1
+# Holding out 15 % of a few hundred rows lifted R^2 on diabetes from 0.12 to 0.45 (the last epoch over-fits noise), cost
+# 0.04 on Friedman 1, and moved accuracies by under 0.01. Two seeds of three folds. The limit of 100 rows is a guess.
+VALIDATION_SHARE, VALIDATION_FROM = 0.15, 100
 SEEDS = 2**31  # TrainingConfig.seed is below this
 
 
@@ -60,13 +62,15 @@ class _NetworkEstimator(BaseEstimator):
         self.verbose = verbose
         self.options = options
 
-    def _fit(self, X: NDArray[np.float32], y: NDArray[Any], *, task: str) -> None:
+    def _fit(self, X: NDArray[np.float32], y: NDArray[Any], *, task: Task) -> None:
         """Train on validated rows; y holds codes 0 to K-1 (int64) or values (float32, (N, T))."""
+        from limpid.objectives.objective import build_objective
         from limpid.workbench import fit_arrays
 
-        fitted = fit_arrays(np.require(X, requirements=["C", "W"]), y, task=task, config=self._config(len(X)))
+        config = self._config(len(X))
+        fitted = fit_arrays(np.require(X, requirements=["C", "W"]), y, task=task, config=config)
         self.network_ = fitted.network.cpu().eval()
-        self.objective_ = fitted.objective
+        self.objective_ = build_objective(config.objective, fitted.spec)  # the fitted one may lie on another device
         self.spec_ = fitted.spec
         self.history_ = fitted.history
         if self.verbose:
@@ -131,7 +135,7 @@ class Classifier(ClassifierMixin, _NetworkEstimator):
         precision: "float32", "bf16" or "auto" (bf16 where the machine computes it fast), for training.
         random_state: Seed of the split, the weights and the order: an int, a NumPy RandomState, or None.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps", for training.
-        validation_share: Share of the rows held out to choose the best weights; None takes a tenth, from 500 rows on.
+        validation_share: Share of the rows held out to choose the best weights; None takes 0.15 from 100 rows on.
         verbose: Print the history after the fit.
         options: Any other configuration key, named as for `--set`: {"optim.weight_decay": 1e-4}.
 
@@ -164,7 +168,9 @@ class Classifier(ClassifierMixin, _NetworkEstimator):
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probability of each class, (N, K); every row sums to 1."""
         outputs = self._outputs(X)
-        probabilities_NK = self.objective_.probabilities(outputs).double()
+        probabilities_NK = self.objective_.probabilities(outputs)
+        assert probabilities_NK is not None
+        probabilities_NK = probabilities_NK.double()
         return np.asarray((probabilities_NK / probabilities_NK.sum(dim=1, keepdim=True)).numpy())
 
     def predict(self, X: Any) -> NDArray[Any]:

@@ -97,9 +97,9 @@ def test_options_reach_the_configuration_and_leave_the_constructor_arguments_alo
 
 def test_held_out_rows_are_optional(iris):
     X, y = iris
-    model = Classifier(**QUICK, validation_share=0.2).fit(X, y)
-    assert model.spec_.num_train == 120
-    assert Classifier(**QUICK).fit(X, y).spec_.num_train == 150
+    assert Classifier(**QUICK, validation_share=0.2).fit(X, y).spec_.num_train == 120
+    assert Classifier(**QUICK, validation_share=0.0).fit(X, y).spec_.num_train == 150
+    assert Classifier(**QUICK).fit(X[::2], y[::2]).spec_.num_train == 75  # too few to spare any
 
 
 @pytest.mark.parametrize(
