@@ -1,7 +1,7 @@
 """The terminal: parses, calls the workbench, prints. Every command imports its part when it runs, not before.
 
-Exit codes: 0 done; 2 something given cannot be used; 4 training diverged; 5 the run is being written by another process;
-6 the disk is full; 130 stopped by Ctrl-C; 143 stopped by SIGTERM.
+Exit codes: 0 done; 2 something given cannot be used; 4 training diverged; 5 another process writes the run; 6 the disk is
+full; 130 stopped by Ctrl-C; 143 stopped by SIGTERM.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ from torch.nn import functional
 
 from limpid.errors import ConfigError
 
-# bfloat16 must beat float32 by this factor before a CPU uses it. Dimensionless; below it the casts between the two,
-# which the measurement leaves out, eat the gain (a third of the step time on a small net). A guess, measured on two CPUs.
+# bfloat16 must beat float32 by this factor before a CPU uses it. Dimensionless; below it the casts between the two, which
+# the measurement leaves out, eat the gain. A guess, checked on two kinds of CPU.
 BF16_MUST_GAIN = 1.4
 # oneDNN must beat the default float32 product by this factor. Dimensionless; its autograd wrapper costs 20 us a layer.
 ONEDNN_MUST_GAIN = 1.3

@@ -17,7 +17,7 @@ from limpid.device import cpu_rates
 from limpid.objectives.intervals import interval_of
 from limpid.record.files import write_file
 from limpid.record.run import Run
-from limpid.training.loop import Position
+from limpid.training.position import Position
 from limpid.training.step import autocast, collect_outputs
 from limpid.wiring import Wiring
 

@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "scoring": BASE | FOLDERS | {"wiring"},
     "workbench": BASE | FOLDERS | {"defaults", "wiring", "scoring"},
     "estimators": BASE | FOLDERS | {"workbench"},
-    "cli": {"errors", "config", "workbench", "reporting"},
+    "cli": {"errors", "config", "record", "workbench", "reporting"},
 }
 # Parts that can be read and run without torch.
 NO_TORCH = {"__init__", "__main__", "errors", "config", "spec", "record", "reporting", "cli"}

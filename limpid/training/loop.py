@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -20,6 +20,7 @@ from limpid.errors import NonFiniteLoss, Stopped
 from limpid.optim.averaging import WeightAverage
 from limpid.training.checkpoint import TrainingState, capture, restore
 from limpid.training.nonfinite import explain_nonfinite
+from limpid.training.position import Position
 from limpid.training.signals import StopRequest
 from limpid.training.step import autocast, collect_outputs, train_step
 from limpid.training.stopping import EarlyStopping
@@ -79,28 +80,6 @@ class Plan:
     checkpoint_seconds: float = math.inf
     checkpoint_steps: int | None = None
     log_every: int = 1  # batches
-
-
-@dataclass
-class Position:
-    """Where a run stands: everything that a checkpoint holds beside tensors."""
-
-    stopping: EarlyStopping
-    epoch: int = 0  # completed epochs
-    batch: int = 0  # batches taken of the current epoch
-    step: int = 0  # updates of the weights
-    losses: list[float] = field(default_factory=list)  # of these batches, each the mean of its samples
-    sizes: list[int] = field(default_factory=list)  # samples of these batches
-    epoch_seconds: float = 0.0  # spent in them
-    seconds: float = 0.0  # spent in all training steps of the run
-    finished: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**vars(self), "stopping": self.stopping.to_dict()}
-
-    @staticmethod
-    def from_dict(values: dict[str, Any]) -> Position:
-        return Position(**{**values, "stopping": EarlyStopping(**values["stopping"])})
 
 
 def fit(
@@ -185,7 +164,7 @@ def fit(
             stopping = stop is not None and stop.requested is not None
             if stopping or is_due(plan, position.step, now - saved_at):
                 read_losses(position, unread)
-                add_seconds(position, now - clock)
+                position.add_seconds(now - clock)
                 checkpoint()
                 if stop is not None and stop.requested:
                     text = f"Stopped by {stop.requested} after step {position.step}; the checkpoint is complete."
@@ -196,7 +175,7 @@ def fit(
                 read_losses(position, unread)
                 observer.step(position.step, position.losses[-1])
         read_losses(position, unread)
-        add_seconds(position, time.perf_counter() - clock)
+        position.add_seconds(time.perf_counter() - clock)
 
         # The epoch is over: evaluate, write it down, remember the best weights.
         position.epoch, position.batch = position.epoch + 1, 0
@@ -239,11 +218,6 @@ def read_losses(position: Position, unread: list[Tensor]) -> None:
     if unread:
         position.losses.extend(torch.stack(unread).tolist())
         unread.clear()
-
-
-def add_seconds(position: Position, seconds: float) -> None:
-    position.epoch_seconds += seconds
-    position.seconds += seconds
 
 
 def clone_weights(parts: Parts) -> dict[str, Tensor]:

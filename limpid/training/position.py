@@ -1,0 +1,34 @@
+"""Where a run stands: everything that a checkpoint holds beside tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from limpid.training.stopping import EarlyStopping
+
+
+@dataclass
+class Position:
+    """Where a run stands: everything that a checkpoint holds beside tensors."""
+
+    stopping: EarlyStopping
+    epoch: int = 0  # completed epochs
+    batch: int = 0  # batches taken of the current epoch
+    step: int = 0  # updates of the weights
+    losses: list[float] = field(default_factory=list)  # of these batches, each the mean of its samples
+    sizes: list[int] = field(default_factory=list)  # samples of these batches
+    epoch_seconds: float = 0.0  # spent in them
+    seconds: float = 0.0  # spent in all training steps of the run
+    finished: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**vars(self), "stopping": self.stopping.to_dict()}
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> Position:
+        return Position(**{**values, "stopping": EarlyStopping(**values["stopping"])})
+
+    def add_seconds(self, seconds: float) -> None:
+        self.epoch_seconds += seconds
+        self.seconds += seconds
