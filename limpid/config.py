@@ -140,6 +140,9 @@ class TrainingConfig(Section):
     batch_size: int | None = Field(default=None, ge=1, description="samples per step")
     seed: int = Field(default=0, ge=0, lt=2**31, description="one seed for split, weights, order and augmentation")
     precision: Literal["auto", "bf16", "float32"] = Field(default="auto", description="arithmetic of the step")
+    matmul: Literal["auto", "default", "onednn"] = Field(
+        default="auto", description="library of float32 matrix products on a CPU; auto measures"
+    )
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps")
     threads: int | None = Field(default=None, ge=1, description="CPU threads; None: the cores this process may use")
     patience: int | None = Field(default=None, ge=0, description="epochs without improvement before stopping; 0: never")

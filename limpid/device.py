@@ -7,6 +7,7 @@ A measurement takes about 0.1 s and is kept in the cache folder, per processor, 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import platform
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,11 +25,9 @@ from torch.nn import functional
 
 from limpid.errors import ConfigError
 
-# bfloat16 must beat float32 by this factor before a CPU uses it. Dimensionless; below it the casts between the two, which
-# the measurement leaves out, eat the gain. A guess, checked on two kinds of CPU.
+# bfloat16 must beat float32 by this factor before a CPU uses it. Dimensionless; below it the casts between the two,
+# which the measurement leaves out, eat the gain. A guess, checked on two kinds of CPU.
 BF16_MUST_GAIN = 1.4
-# oneDNN must beat the default float32 product by this factor. Dimensionless; its autograd wrapper costs 20 us a layer.
-ONEDNN_MUST_GAIN = 1.3
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,34 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def set_threads(num_threads: int | None) -> int:
-    """Use this many CPU threads, or as many as there are cores for this process. Returns the number."""
+def prepare_cpu(num_threads: int | None) -> int:
+    """Set the CPU up for training and return the number of threads: as asked, or the cores that this process may use.
+
+    Comes before the first tensor is touched. Beside the threads it sets two things that cost a CPU run dearly:
+
+    - Numbers below 1e-38 become zero. Adam's averages of a silent unit's gradient decay into that range after some
+      hundred steps, where arithmetic takes ten times longer. Threads that were started before keep such numbers.
+    - Freed memory stays with the process. By default glibc gives blocks of this size back after every step and gets
+      them again, zeroed, page by page: 15,000 page faults and a tenth of the time of a small ResNet's step.
+    """
+    torch.set_flush_denormal(True)
+    _keep_freed_memory()
     if num_threads is None and "OMP_NUM_THREADS" not in os.environ:
         num_threads = usable_cores()
     if num_threads is not None and num_threads != torch.get_num_threads():
         torch.set_num_threads(num_threads)
     return torch.get_num_threads()
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Tell glibc's allocator not to trim its heap and not to map blocks below 32 MiB, the most that it allows."""
+    if platform.libc_ver()[0] != "glibc":
+        return
+    trim_threshold, mmap_threshold = -1, -3  # names of the two knobs in malloc.h
+    mallopt = ctypes.CDLL(None).mallopt
+    mallopt(trim_threshold, 2**31 - 1)
+    mallopt(mmap_threshold, 32 * 2**20)
 
 
 def usable_cores() -> int:
@@ -102,29 +123,23 @@ def choose_precision(wanted: str, device: torch.device, *, convolutional: bool) 
     return "bf16" if bf16 > BF16_MUST_GAIN * float32 else "float32"
 
 
-def prefers_onednn_linear(device: torch.device, precision: str) -> bool:
-    """Whether float32 matrix products of this CPU should leave the default road for oneDNN's."""
-    if device.type != "cpu" or precision != "float32" or not torch.backends.mkldnn.is_available():
-        return False
-    if _cpu_vendor() == "GenuineIntel":  # MKL is at home there: measured 200 to 240 against 110 to 220 GFLOP/s
-        return False
-    rates = cpu_rates()
-    return rates.linear_onednn > ONEDNN_MUST_GAIN * rates.linear_float32
-
-
 @cache
 def cpu_rates() -> Rates:
-    """Measured rates of this CPU at the present number of threads, from the cache folder if they are there."""
+    """Measured rates of this CPU at the present number of threads."""
+    return Rates(**remembered("rates", lambda: asdict(measure_cpu_rates())))
+
+
+def remembered(what: str, measure: Callable[[], Any]) -> Any:
+    """A measurement (a JSON value) of this processor, torch and thread count: from the cache folder, or made now."""
     path = cache_folder() / "machine.json"
-    key = f"{_cpu_name()} | torch {torch.__version__} | {torch.get_num_threads()} threads"
+    key = f"{_cpu_name()} | torch {torch.__version__} | {torch.get_num_threads()} threads | {what}"
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         known = {}
     if key in known:
-        return Rates(**known[key])
-    rates = measure_cpu_rates()
-    known[key] = asdict(rates)
+        return known[key]
+    known[key] = measure()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}")
@@ -132,7 +147,7 @@ def cpu_rates() -> Rates:
         part.replace(path)
     except OSError as error:
         print(f"note: {path} could not be written ({error.strerror}); the machine is measured anew.", file=sys.stderr)
-    return rates
+    return known[key]
 
 
 def measure_cpu_rates() -> Rates:
@@ -146,11 +161,11 @@ def measure_cpu_rates() -> Rates:
     has_onednn = torch.backends.mkldnn.is_available()
     with torch.inference_mode():
         return Rates(
-            linear_float32=linear_flop / _seconds(lambda: functional.linear(x, w)) / 1e9,
-            linear_onednn=linear_flop / _seconds(lambda: onednn_product(x, w)) / 1e9 if has_onednn else 0.0,
-            linear_bf16=linear_flop / _seconds(lambda: functional.linear(x_half, w_half)) / 1e9,
-            conv_float32=conv_flop / _seconds(lambda: functional.conv2d(image, kernel, padding=1)) / 1e9,
-            conv_bf16=conv_flop / _seconds(lambda: functional.conv2d(image_half, kernel_half, padding=1)) / 1e9,
+            linear_float32=linear_flop / least_seconds(lambda: functional.linear(x, w)) / 1e9,
+            linear_onednn=linear_flop / least_seconds(lambda: onednn_product(x, w)) / 1e9 if has_onednn else 0.0,
+            linear_bf16=linear_flop / least_seconds(lambda: functional.linear(x_half, w_half)) / 1e9,
+            conv_float32=conv_flop / least_seconds(lambda: functional.conv2d(image, kernel, padding=1)) / 1e9,
+            conv_bf16=conv_flop / least_seconds(lambda: functional.conv2d(image_half, kernel_half, padding=1)) / 1e9,
         )
 
 
@@ -179,11 +194,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("LIMPID_CACHE") or Path.home() / ".cache" / "limpid")
 
 
-def _seconds(run: Callable[[], object]) -> float:
+def least_seconds(run: Callable[[], object], repeats: int = 7) -> float:
     """Least of several timings of one call; the first call, which sets things up, is not counted."""
     run()
     best = float("inf")
-    for _ in range(7):
+    for _ in range(repeats):
         started = time.perf_counter()
         run()
         best = min(best, time.perf_counter() - started)
@@ -193,11 +208,6 @@ def _seconds(run: Callable[[], object]) -> float:
 @cache
 def _cpu_name() -> str:
     return _cpu_field("model name") or platform.processor() or platform.machine()
-
-
-@cache
-def _cpu_vendor() -> str:
-    return _cpu_field("vendor_id")
 
 
 def _cpu_has_bf16() -> bool:

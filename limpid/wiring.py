@@ -13,7 +13,7 @@ from limpid.data.augment import build_augment
 from limpid.data.dataset import Dataset, Split
 from limpid.data.loader import Loader
 from limpid.defaults import resolve
-from limpid.device import choose_device, choose_precision, machine_facts, set_threads
+from limpid.device import choose_device, choose_precision, machine_facts, prepare_cpu
 from limpid.models.cost import layer_table
 from limpid.models.network import Network, wrap_module
 from limpid.models.registry import build_model
@@ -21,6 +21,7 @@ from limpid.objectives.objective import Objective, build_objective
 from limpid.optim.averaging import WeightAverage
 from limpid.optim.optimizers import build_optimizer
 from limpid.optim.schedules import build_schedule
+from limpid.training.linear_road import onednn_wins
 from limpid.training.loop import Parts, Plan
 
 EVAL_BATCH = 512  # samples; evaluation keeps no activations, so larger batches than in training pay
@@ -90,11 +91,17 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None) ->
     config, reasons = resolve(given, spec, model_name=own_name)
     training = config.training
     device = choose_device(training.device)
-    set_threads(training.threads)
+    prepare_cpu(training.threads)
     network = build_model(config.model, spec, seed=training.seed) if module is None else wrap_module(module, spec)
     convolutional = any(isinstance(layer, nn.Conv2d) for layer in network.modules())
     precision = choose_precision(training.precision, device, convolutional=convolutional)
-    config = config.model_copy(update={"training": training.model_copy(update={"precision": precision})})
+    assert training.batch_size is not None and training.epochs is not None and config.optim.ema is not None
+    matmul = training.matmul
+    if matmul == "auto":
+        measured = device.type == "cpu" and precision == "float32" and onednn_wins(network, training.batch_size)
+        matmul = "onednn" if measured else "default"
+    measured_here = {"precision": precision, "matmul": matmul}
+    config = config.model_copy(update={"training": training.model_copy(update=measured_here)})
     reasons["training.precision"] = "measured on this machine" if training.precision == "auto" else "given"
 
     channels_last = convolutional and device.type in ("cpu", "cuda")
@@ -102,7 +109,6 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None) ->
     if channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     objective = build_objective(config.objective, spec)
-    assert training.batch_size is not None and training.epochs is not None and config.optim.ema is not None
     train = Loader(
         dataset.train,
         batch_size=training.batch_size,

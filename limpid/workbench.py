@@ -16,7 +16,7 @@ from limpid.config import Config, RecordConfig, config_from_dict, with_options
 from limpid.data.dataset import Dataset
 from limpid.data.encoded import dataset_of_rows
 from limpid.data.sources import load_data as _load_data
-from limpid.device import prefers_onednn_linear
+from limpid.device import prepare_cpu
 from limpid.errors import ConfigError, NonFiniteLoss, RecordError, Stopped
 from limpid.models.registry import takes_codes
 from limpid.record.run import Run, new_run_path
@@ -96,6 +96,7 @@ def train(
     if resume is not None:
         return _train(*_reopen(Path(resume), source, y, module, options), observer)
     given = with_options(config or Config(), options)
+    prepare_cpu(given.training.threads)
     if isinstance(model, str):
         given = with_options(given, {"model__name": model})
     if isinstance(source, str | Path):
@@ -165,7 +166,7 @@ def fit_arrays(X: Any, y: Any, *, task: Task, config: Config) -> Fitted:
     history = History()
     with (
         own_randomness(config.training.seed),
-        take_onednn_road(wiring.network, prefers_onednn_linear(wiring.plan.device, wiring.plan.precision)),
+        take_onednn_road(wiring.network, wiring.config.training.matmul == "onednn"),
     ):
         fit(wiring.parts, wiring.plan, history, Silence())
     return Fitted(wiring.network.eval(), wiring.dataset.spec, wiring.objective, history.epochs)
@@ -247,7 +248,7 @@ def _train(wiring: Wiring, run: Run, state: TrainingState | None, observer: Any)
         with (
             StopRequest() as stop,
             own_randomness(wiring.config.training.seed),
-            take_onednn_road(wiring.network, prefers_onednn_linear(plan.device, plan.precision)),
+            take_onednn_road(wiring.network, wiring.config.training.matmul == "onednn"),
         ):
             position = fit(wiring.parts, plan, run, observer, save=save, resume=state, stop=stop)
         score_run(wiring, run, position)
