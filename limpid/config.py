@@ -7,6 +7,7 @@ defaults here, a TOML file, and `section.key=value` assignments. An unknown key 
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -88,6 +89,9 @@ class ModelConfig(Section):
     )
     norm: Literal["none", "batch", "layer"] | None = Field(default=None, description="normalisation in an MLP")
     dropout: float | None = Field(default=None, ge=0.0, lt=1.0, description="share of hidden units dropped")
+    numbers: Literal["auto", "plain", "piecewise"] = Field(
+        default="auto", description="an MLP's numbers as they are, or piecewise-linear codes too (tables)"
+    )
     embedding: int | None = Field(default=None, ge=1, description="size of category embeddings; None: by cardinality")
     pretrained: bool = Field(default=False, description="start from published weights (torchvision, timm)")
     compile: Literal["auto", "off", "on"] = Field(default="auto", description="torch.compile, where it pays back")
@@ -220,6 +224,8 @@ def load_config(path: str | Path) -> Config:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{file}: no such configuration file.") from None
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}. Expected a TOML file.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not valid TOML: {error}.") from None
     return config_from_dict(values, origin=str(file))
@@ -259,6 +265,7 @@ def with_options(config: Config, options: Mapping[str, Any]) -> Config:
         if not dot:
             hint = nearest(name, [*SHORT_NAMES, *known_keys()])
             raise ConfigError(f"{name} is not an option." + (f" Nearest: {hint}." if hint else ""))
+        value = os.fspath(value) if isinstance(value, os.PathLike) else value
         is_list = _is_list(section, key) and value != "balanced"
         if is_list and isinstance(value, str | int | float):
             value = (str(value),) if section == "data" else (value,)

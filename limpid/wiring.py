@@ -14,9 +14,11 @@ from limpid.data.dataset import Dataset, Split
 from limpid.data.loader import Loader
 from limpid.defaults import resolve
 from limpid.device import choose_device, choose_precision, machine_facts, prepare_cpu
+from limpid.errors import ConfigError, ModelError
 from limpid.models.cost import layer_table
 from limpid.models.network import Network, wrap_module
 from limpid.models.registry import build_model
+from limpid.objectives.metrics import LOWER_IS_BETTER
 from limpid.objectives.objective import Objective, build_objective
 from limpid.optim.averaging import WeightAverage
 from limpid.optim.optimizers import build_optimizer
@@ -83,8 +85,8 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None) ->
         module: a network of the user's own, instead of a named one.
 
     Raises:
-        ConfigError: a device that is not there.
-        ModelError: an architecture that does not fit the data.
+        ConfigError: a device that is not there, a figure to monitor that the task does not have, batches too small.
+        ModelError: an architecture that does not fit the data, or cannot be trained.
     """
     spec = dataset.spec
     own_name = None if module is None else f"module:{type(module).__name__}"
@@ -109,6 +111,7 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None) ->
     if channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     objective = build_objective(config.objective, spec)
+    _check(network, objective, config, dataset)
     train = Loader(
         dataset.train,
         batch_size=training.batch_size,
@@ -127,7 +130,7 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None) ->
         accumulate=config.optim.accumulate,
         clip_norm=config.optim.clip_norm,
         monitor=training.monitor,
-        higher_is_better=training.monitor != "loss" and objective.higher_is_better,
+        higher_is_better=training.monitor not in LOWER_IS_BETTER,
         patience=training.patience or 0,
         min_delta=training.min_delta,
         checkpoint_seconds=training.checkpoint_seconds,
@@ -158,6 +161,25 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None) ->
     if dataset.valid is None:
         return wiring
     return _with_validation(wiring, dataset.valid)
+
+
+def _check(network: nn.Module, objective: Objective, config: Config, dataset: Dataset) -> None:
+    """Notice before the first step what would end the run at some later one."""
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise ModelError("The model has no parameter that can be trained: none requires a gradient.")
+    target = dataset.train.target[:2]
+    figures = ["loss", *objective.metrics(objective.prior.expand(len(target), -1), target)]
+    if config.training.monitor not in figures:
+        raise ConfigError(
+            f"training.monitor={config.training.monitor} is not a figure of {dataset.spec.task}. "
+            f"Use one of {', '.join(figures)}."
+        )
+    smallest = min(config.training.batch_size or 1, len(dataset.train))
+    if smallest == 1 and any(isinstance(layer, nn.BatchNorm1d) for layer in network.modules()):
+        raise ConfigError(
+            "training.batch_size=1: batch normalisation needs at least two samples to a batch. "
+            "Use larger batches, or model.norm=layer."
+        )
 
 
 def _with_validation(wiring: Wiring, valid: Split) -> Wiring:

@@ -19,10 +19,11 @@ from limpid.data.sources import load_data as _load_data
 from limpid.device import prepare_cpu
 from limpid.errors import ConfigError, NonFiniteLoss, RecordError, Stopped
 from limpid.models.registry import takes_codes
-from limpid.record.run import Run, new_run_path
+from limpid.record.run import Run, new_run_path, refuse_occupied
 from limpid.scoring import score_run, throughput
 from limpid.spec import DataSpec, Task
 from limpid.training.checkpoint import TrainingState, decode, encode, state_digest
+from limpid.training.history import History, Silence
 from limpid.training.linear_road import take_onednn_road
 from limpid.training.loop import fit
 from limpid.training.randomness import own_randomness
@@ -35,15 +36,6 @@ if TYPE_CHECKING:
     from limpid.reporting.comparison import Comparison
 
 RUNS = Path("runs")
-
-
-class Silence:
-    """An observer that shows nothing; reporting.terminal has one that does."""
-
-    def wired(self, wiring: Wiring, run: Run) -> None: ...
-    def step(self, step: int, loss: float) -> None: ...
-    def epoch(self, row: dict[str, Any], valid_row: dict[str, Any] | None) -> None: ...
-    def close(self) -> None: ...
 
 
 def load_data(source: Any, *, y: Any = None, seed: int = 0, **options: Any) -> Dataset:
@@ -99,11 +91,14 @@ def train(
     prepare_cpu(given.training.threads)
     if isinstance(model, str):
         given = with_options(given, {"model__name": model})
+    elif model is not None and module is None:
+        raise ConfigError(f"model={model!r}: expected a name, as `limpid models` lists them, or an nn.Module object.")
     if isinstance(source, str | Path):
         given = with_options(given, {"data__source": str(source)})
     source = given.data.source if source is None else source
     if source is None:
         raise ConfigError("Nothing to train on: give a data source, for example limpid.train('digits').")
+    _refuse_early(given.record)
     wiring = wire(given, _load(source, given, y, module), module=module)
     return _train(wiring, _new_run(wiring, given), None, observer)
 
@@ -172,17 +167,6 @@ def fit_arrays(X: Any, y: Any, *, task: Task, config: Config) -> Fitted:
     return Fitted(wiring.network.eval(), wiring.dataset.spec, wiring.objective, history.epochs)
 
 
-class History:
-    """Rows of a run that has no folder; `epochs` holds those of whole epochs."""
-
-    def __init__(self) -> None:
-        self.epochs: list[dict[str, Any]] = []
-
-    def add(self, kind: str, **fields: Any) -> None:
-        if kind == "metric" and fields["split"] != "train_step":
-            self.epochs.append(fields)
-
-
 def _open(run: Run | str | Path) -> Run:
     return run if isinstance(run, Run) else Run.open(Path(run))
 
@@ -192,13 +176,22 @@ def _load(source: Any, config: Config, y: Any, module: nn.Module | None) -> Data
     return _load_data(source, config.data, seed=config.training.seed, takes_codes=codes, y=y)
 
 
+def _refuse_early(config: RecordConfig) -> None:
+    """Notice before the data are read what would otherwise spoil the run's first or last moment."""
+    if config.out:
+        refuse_occupied(Path(config.out))
+    if config.tensorboard or config.mlflow:
+        from limpid.reporting.mirrors import require
+
+        require(tensorboard=bool(config.tensorboard), mlflow=bool(config.mlflow))
+
+
 def _new_run(wiring: Wiring, given: Config) -> Run:
-    out = given.record.out
-    path = Path(out) if out else None
-    if path is None:
-        path = new_run_path(RUNS, wiring.dataset.spec.name, wiring.config.model.name, datetime.now())
     header = {"created": datetime.now().astimezone().isoformat(), "limpid": limpid.__version__}
-    return Run.create(path, header | wiring.header(given))
+    header |= wiring.header(given)
+    if given.record.out:
+        return Run.create(Path(given.record.out), header)
+    return Run.create(new_run_path(RUNS, wiring.dataset.spec.name, wiring.config.model.name, datetime.now()), header)
 
 
 def _reopen(
@@ -217,7 +210,8 @@ def _reopen(
             )
         dataset = _load(source, config, y, module)
         if dataset.fingerprint != run.header["fingerprint"]:
-            raise RecordError(f"{path}: the data at {source} are not those that the run was trained on; restore them.")
+            place = f"at {source}" if isinstance(source, str | Path) else "handed over"
+            raise RecordError(f"{path}: the data {place} are not those that the run was trained on; restore them.")
         if config.model.name.startswith("module:") and module is None:
             raise RecordError(f"{path} was trained with a module of your own; hand it over as model= to resume.")
         wiring = wire(config, dataset, module=module)

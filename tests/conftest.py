@@ -1,11 +1,14 @@
-"""What every test may rely on: one thread, no settings of this machine, no network."""
+"""What every test may rely on: one thread, no settings of this machine, no network; and the command line."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import socket
-from typing import Any
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -44,3 +47,30 @@ def _is_local(host: str) -> bool:
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
     """Name cases of raw bytes by their argument: a gzip header holds the time, and parallel workers must agree."""
     return argname if isinstance(val, bytes) else None
+
+
+class Finished(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def limpid(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Finished]:
+    """Run the command in an empty folder, in this process."""
+    monkeypatch.chdir(tmp_path)
+    from limpid.cli import main
+
+    def run(*arguments: str | Path) -> Finished:
+        monkeypatch.setattr(sys, "argv", ["limpid", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else 1
+        printed = capsys.readouterr()
+        return Finished(code, printed.out, printed.err)
+
+    return run

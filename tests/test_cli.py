@@ -3,46 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import pytest
 
-from limpid.cli import main
 from limpid.record.run import Run
+
+Limpid = Callable[..., Any]  # the command, run in this process; see conftest.py
 
 QUICK = ["--size", "120", "--epochs", "2", "--batch-size", "32"]
 
 
-class Finished(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def limpid(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Callable[..., Finished]:
-    """Run the command in an empty folder, in this process."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str | Path) -> Finished:
-        monkeypatch.setattr(sys, "argv", ["limpid", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as error:
-            code = error.code if isinstance(error.code, int) else 1
-        printed = capsys.readouterr()
-        return Finished(code, printed.out, printed.err)
-
-    return run
-
-
-def test_train_report_compare_predict_export(limpid: Callable[..., Finished], tmp_path: Path) -> None:
+def test_train_report_compare_predict_export(limpid: Limpid, tmp_path: Path) -> None:
     done = limpid("train", "moons", *QUICK, "--out", "first")
     assert done.code == 0
     assert "test accuracy" in done.out
@@ -76,13 +50,13 @@ def test_train_report_compare_predict_export(limpid: Callable[..., Finished], tm
     assert (tmp_path / "first" / "export").is_dir()
 
 
-def test_runs_land_in_runs_with_a_telling_name(limpid: Callable[..., Finished], tmp_path: Path) -> None:
-    assert limpid("train", "xor", *QUICK, "--quiet") == Finished(0, "", "")
+def test_runs_land_in_runs_with_a_telling_name(limpid: Limpid, tmp_path: Path) -> None:
+    assert limpid("train", "xor", *QUICK, "--quiet") == (0, "", "")
     (folder,) = (tmp_path / "runs").iterdir()
     assert "-xor-mlp-" in folder.name
 
 
-def test_json_lines_for_machines(limpid: Callable[..., Finished]) -> None:
+def test_json_lines_for_machines(limpid: Limpid) -> None:
     done = limpid("train", "moons", *QUICK, "--json", "--out", "run")
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert [row["event"] for row in rows] == ["run", "start", "epoch", "epoch", "result"]
@@ -90,7 +64,7 @@ def test_json_lines_for_machines(limpid: Callable[..., Finished]) -> None:
     assert 0 <= rows[-1]["accuracy"] <= 1
 
 
-def test_config_file_set_and_flags_in_rising_precedence(limpid: Callable[..., Finished], tmp_path: Path) -> None:
+def test_config_file_set_and_flags_in_rising_precedence(limpid: Limpid, tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text("[optim]\nlr = 0.5\nmomentum = 0.1\n[training]\nepochs = 1\n[data]\nsize = 60\n")
     arguments = ["--config", "run.toml", "--lr", "0.25", "--set", "optim.momentum=0.2", "--out", "run", "--quiet"]
     assert limpid("train", "moons", *arguments).code == 0
@@ -120,7 +94,7 @@ def test_config_file_set_and_flags_in_rising_precedence(limpid: Callable[..., Fi
     ],
 )
 def test_bad_input_is_one_message_and_exit_2(
-    limpid: Callable[..., Finished], tmp_path: Path, arguments: list[str], message: str
+    limpid: Limpid, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     done = limpid(*arguments)
     assert done.code == 2
@@ -130,7 +104,7 @@ def test_bad_input_is_one_message_and_exit_2(
     assert list(tmp_path.iterdir()) == [], "nothing half-written"
 
 
-def test_a_run_folder_that_is_in_use_is_not_touched(limpid: Callable[..., Finished], tmp_path: Path) -> None:
+def test_a_run_folder_that_is_in_use_is_not_touched(limpid: Limpid, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("words")
     done = limpid("train", "moons", *QUICK, "--out", "mine")
@@ -139,7 +113,7 @@ def test_a_run_folder_that_is_in_use_is_not_touched(limpid: Callable[..., Finish
     assert [entry.name for entry in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
-def test_a_run_of_another_format_is_refused_by_name(limpid: Callable[..., Finished], tmp_path: Path) -> None:
+def test_a_run_of_another_format_is_refused_by_name(limpid: Limpid, tmp_path: Path) -> None:
     assert limpid("train", "moons", *QUICK, "--out", "run", "--quiet").code == 0
     header = json.loads((tmp_path / "run" / "run.json").read_text())
     (tmp_path / "run" / "run.json").write_text(json.dumps({**header, "format": 99}))
@@ -149,7 +123,7 @@ def test_a_run_of_another_format_is_refused_by_name(limpid: Callable[..., Finish
         assert "99" in done.err
 
 
-def test_lists(limpid: Callable[..., Finished]) -> None:
+def test_lists(limpid: Limpid) -> None:
     assert "lenet5" in limpid("models").out
     assert "digits" in limpid("datasets").out
     assert "optim.lr" in limpid("options").out

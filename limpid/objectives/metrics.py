@@ -14,6 +14,8 @@ from torch import Tensor
 
 NAN = math.nan
 
+LOWER_IS_BETTER = frozenset({"loss", "log_loss", "top5_error", "rmse", "mae"})
+
 
 def accuracy(prediction: Tensor, target: Tensor) -> float:
     """Share of equal entries: of samples, or of all (sample, label) pairs."""

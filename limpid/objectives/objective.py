@@ -37,7 +37,6 @@ class Objective(ABC):
     """
 
     score: str
-    higher_is_better: bool = True
     prior: Tensor
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:

@@ -57,11 +57,11 @@ class Run:
         already, RunLocked when another process is making it.
         """
         path = Path(path)
-        _refuse_occupied(path)
+        refuse_occupied(path)
         files.make_folder(path, exist_ok=True)
         lock = RunLock(path)
         with _released_on_error(lock):
-            _refuse_occupied(path)  # another process may have filled it since the first look
+            refuse_occupied(path)  # another process may have filled it since the first look
             _remove_leftovers(path)
             header = {"format": FORMAT, "id": uuid.uuid4().hex, **header}
             files.write_file(path / HEADER, json.dumps(header, ensure_ascii=True, indent=1).encode())
@@ -147,6 +147,18 @@ class Run:
         return self._log
 
 
+def refuse_occupied(path: Path) -> None:
+    """Raise RecordError unless a run can be made at `path`: nothing is there, or an empty folder."""
+    if path.exists() and not path.is_dir():
+        raise RecordError(f"{path} is a file; choose another run folder with --out.")
+    if path.is_dir():
+        names = {entry.name for entry in path.iterdir() if not files.is_temporary(entry.name)} - {LOCK_NAME}
+        if HEADER in names:
+            raise RecordError(f"{path} holds a run already. Continue it with --resume, or choose another --out.")
+        if names:
+            raise RecordError(f"{path} is not empty (it holds {min(names)}). Choose another folder with --out.")
+
+
 def new_run_path(root: Path, data_name: str, model_name: str, now: datetime) -> Path:
     """Make an empty folder `root/<date>-<time>-<data>-<model>-<4 hex digits>` that no other process has."""
     root = Path(root)
@@ -197,17 +209,6 @@ def _read_header(path: Path) -> dict[str, Any]:
     if not isinstance(header.get("id"), str) or not header["id"]:
         raise RecordError(f"{path / HEADER} is damaged: it does not name the run's id.")
     return header
-
-
-def _refuse_occupied(path: Path) -> None:
-    if path.exists() and not path.is_dir():
-        raise RecordError(f"{path} is a file; choose another run folder with --out.")
-    if path.is_dir():
-        names = {entry.name for entry in path.iterdir() if not files.is_temporary(entry.name)} - {LOCK_NAME}
-        if HEADER in names:
-            raise RecordError(f"{path} holds a run already. Continue it with --resume, or choose another --out.")
-        if names:
-            raise RecordError(f"{path} is not empty (it holds {min(names)}). Choose another folder with --out.")
 
 
 def _remove_leftovers(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Iterator
 from datetime import datetime
@@ -19,17 +20,25 @@ LONGEST_PARAMETER = 500  # characters of a parameter's value that MLflow takes
 BATCH = 1000  # metrics that MLflow takes in one call
 
 
+def require(*, tensorboard: bool = False, mlflow: bool = False) -> None:
+    """Raise MissingExtra unless what a mirror needs can be imported."""
+    for needed, module, title in ((tensorboard, "tensorboard", "TensorBoard"), (mlflow, "mlflow", "MLflow")):
+        if needed:
+            try:
+                importlib.import_module(module)
+            except ImportError:
+                raise MissingExtra(f"The {title} mirror needs {module}. Install it with: {INSTALL}") from None
+
+
 def mirror_tensorboard(run: Run, folder: Path) -> Path:
     """Write every metric of the run as TensorBoard scalars into `folder`/<name of the run>; returns that folder.
 
     An earlier mirror of the same run is replaced. Raises MissingExtra when tensorboard is not installed.
     """
-    try:
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
-    except ImportError:
-        raise MissingExtra(f"The TensorBoard mirror needs tensorboard. Install it with: {INSTALL}") from None
+    require(tensorboard=True)
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
     place = Path(folder) / run.path.resolve().name
     for earlier in place.glob("events.out.tfevents.*"):
@@ -50,11 +59,10 @@ def mirror_mlflow(run: Run, uri: str) -> str:
     The experiment is named after the data. Raises MissingExtra when mlflow is not installed, RecordError when MLflow
     refuses; the run folder is complete either way.
     """
-    try:
-        from mlflow.exceptions import MlflowException
-        from mlflow.tracking import MlflowClient
-    except ImportError:
-        raise MissingExtra(f"The MLflow mirror needs mlflow. Install it with: {INSTALL}") from None
+    require(mlflow=True)
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
     try:
         return _tell_mlflow(run, MlflowClient(tracking_uri=uri))
     except MlflowException as error:
