@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,9 @@ from limpid.training.linear_road import onednn_wins
 from limpid.training.loop import Parts, Plan
 
 EVAL_BATCH = 512  # samples; evaluation keeps no activations, so larger batches than in training pay
+# Updates from which compiling pays back on a GPU (it takes about a minute there). A guess: not measured yet. On CPUs it
+# was measured not to: 0.6 to 1.14 times the eager speed for tens of seconds of compilation (docs/LOG.md).
+COMPILE_FROM = 20_000
 MOST_STEP_ROWS = 500  # rows of single steps that a run records
 
 
@@ -123,6 +127,18 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None) ->
         channels_last=channels_last,
     )
     steps_per_epoch = -(-train.num_batches // config.optim.accumulate)
+    num_steps = steps_per_epoch * training.epochs
+    pays_back = device.type == "cuda" and num_steps >= COMPILE_FROM
+    compiled = config.model.compile == "on" or (config.model.compile == "auto" and pays_back)
+    config = config.model_copy(
+        update={"model": config.model.model_copy(update={"compile": "on" if compiled else "off"})}
+    )
+    if compiled:
+        if device.type == "cpu" and not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
+            raise ModelError(
+                "model.compile = on needs a C++ compiler, and there is none. Install g++, or leave it out."
+            )
+        network.compile()
     plan = Plan(
         num_epochs=training.epochs,
         device=device,
@@ -147,9 +163,7 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None) ->
             model=network,
             objective=objective,
             optimizer=build_optimizer(config.optim, network),
-            schedule=build_schedule(
-                config.optim, num_steps=steps_per_epoch * training.epochs, steps_per_epoch=steps_per_epoch
-            ),
+            schedule=build_schedule(config.optim, num_steps=num_steps, steps_per_epoch=steps_per_epoch),
             train=train,
             valid=None,
             average=WeightAverage(network, config.optim.ema) if config.optim.ema else None,
