@@ -1,7 +1,7 @@
 """The terminal: parses, calls the workbench, prints. Every command imports its part when it runs, not before.
 
-Exit codes: 0 done; 2 something given cannot be used; 4 training diverged; 5 another process writes the run; 6 the disk is
-full; 130 stopped by Ctrl-C; 143 stopped by SIGTERM.
+Exit codes: 0 done; 2 something given cannot be used; 4 training diverged; 5 another process writes the run; 6 the disk
+is full; 130 stopped by Ctrl-C; 143 stopped by SIGTERM.
 """
 
 from __future__ import annotations
@@ -134,15 +134,11 @@ def predict(
     """Answer for new samples with a run's best network."""
     from limpid.workbench import predict as predict_samples
 
-    predictions = predict_samples(run, source)
+    predictions = predict_samples(run, source, out=out)
     if out is None:
         predictions.to_frame().write_csv(sys.stdout)
-    else:
-        from limpid.deploy.tables_out import write_table
-
-        write_table(predictions.to_frame(), out)
-        if not quiet:
-            print(f"{len(predictions.names):,} predictions in {out}")
+    elif not quiet:
+        print(f"{len(predictions.names):,} predictions in {out}")
     if not quiet:
         for line in predictions.remarks():
             print(line, file=sys.stderr)
@@ -165,23 +161,19 @@ def export(
 @app.command()
 def models(json: Json = False) -> None:
     """List the architectures of our own; torchvision's and timm's work by their names too."""
-    from limpid.models.registry import models as all_models
     from limpid.reporting.terminal import print_table
+    from limpid.workbench import list_models
 
-    rows = [
-        {"name": entry.name, "data": ", ".join(entry.kinds), "year": entry.year, "what": entry.description}
-        for entry in all_models().values()
-    ]
-    print_table(rows, json=json)
+    print_table(list_models(), json=json)
 
 
 @app.command()
 def datasets(json: Json = False) -> None:
     """List the data sets that have a name."""
-    from limpid.data.sources import named_sources
     from limpid.reporting.terminal import print_table
+    from limpid.workbench import list_datasets
 
-    print_table([{"name": name, "what": what} for name, what in named_sources().items()], json=json)
+    print_table(list_datasets(), json=json)
 
 
 @app.command()

@@ -65,7 +65,7 @@ class _NetworkEstimator(BaseEstimator):
     def _fit(self, X: NDArray[np.float32], y: NDArray[Any], *, task: Task) -> None:
         """Train on validated rows; y holds codes 0 to K-1 (int64) or values (float32, (N, T))."""
         from limpid.objectives.objective import build_objective
-        from limpid.workbench import fit_arrays
+        from limpid.fitting import fit_arrays
 
         config = self._config(len(X))
         fitted = fit_arrays(np.require(X, requirements=["C", "W"]), y, task=task, config=config)

@@ -45,6 +45,7 @@ class DataSpec(BaseModel):
     category_names: tuple[str, ...] = ()
     scale_mean: tuple[float, ...] = ()
     scale_std: tuple[float, ...] = ()
+    quantiles: tuple[tuple[float, ...], ...] = ()  # tables: rising edges per feature, fewer than 2 where it has no code
     target_mean: tuple[float, ...] = ()  # regression: of the training split, in the target's units
     target_std: tuple[float, ...] = ()
     class_counts: tuple[int, ...] = ()  # of the training split

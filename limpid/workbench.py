@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +13,15 @@ from torch import nn
 import limpid
 from limpid.config import Config, RecordConfig, config_from_dict, with_options
 from limpid.data.dataset import Dataset
-from limpid.data.encoded import dataset_of_rows
 from limpid.data.sources import load_data as _load_data
+from limpid.data.sources import named_sources
 from limpid.device import prepare_cpu
 from limpid.errors import ConfigError, NonFiniteLoss, RecordError, Stopped
-from limpid.models.registry import takes_codes
+from limpid.models.registry import models, takes_codes
 from limpid.record.run import Run, new_run_path, refuse_occupied
 from limpid.scoring import score_run, throughput
-from limpid.spec import DataSpec, Task
 from limpid.training.checkpoint import TrainingState, decode, encode, state_digest
-from limpid.training.history import History, Silence
+from limpid.training.history import Silence
 from limpid.training.linear_road import take_onednn_road
 from limpid.training.loop import fit
 from limpid.training.randomness import own_randomness
@@ -103,11 +101,22 @@ def train(
     return _train(wiring, _new_run(wiring, given), None, observer)
 
 
-def predict(run: Run | str | Path, source: Any, *, module: nn.Module | None = None) -> Predictions:
-    """Answers of a run's best network for new raw samples: a table, image, folder, archive or array."""
-    from limpid.deploy.predictor import load_predictor
+def predict(
+    run: Run | str | Path, source: Any, *, out: str | Path | None = None, module: nn.Module | None = None
+) -> Predictions:
+    """Answers of a run's best network for new raw samples: a table, image, folder, archive or array.
 
-    return load_predictor(_open(run), module=module).predict(source)
+    `out` also writes them as .csv, .parquet, .json or .jsonl. `module` is needed when the run trained one of your own.
+    """
+    from limpid.deploy.predictor import load_predictor
+    from limpid.deploy.tables_out import check_path, write_table
+
+    if out is not None:
+        check_path(out)
+    predictions = load_predictor(_open(run), module=module).predict(source)
+    if out is not None:
+        write_table(predictions.to_frame(), out)
+    return predictions
 
 
 def export(
@@ -137,34 +146,17 @@ def compare(*runs: Run | str | Path) -> Comparison:
     return compare_runs([_open(run) for run in runs])
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A network trained without a run folder."""
-
-    network: nn.Module
-    spec: DataSpec
-    objective: Any
-    history: list[dict[str, Any]]
+def list_models() -> list[dict[str, Any]]:
+    """The architectures of our own, with the data that they take and the year that they are from."""
+    return [
+        {"name": entry.name, "data": ", ".join(entry.kinds), "year": entry.year, "what": entry.description}
+        for entry in models().values()
+    ]
 
 
-def fit_arrays(X: Any, y: Any, *, task: Task, config: Config) -> Fitted:
-    """Train on finite float32 (N, F) and encoded targets, quietly and without a run folder; for estimators.
-
-    Args:
-        X: float32 (N, F).
-        y: int64 codes 0 to K-1 of (N,) for classification, or float32 (N, T) for regression.
-        task: "classification" or "regression".
-        config: data.valid_share rows are kept for validation; the rest of section data is not used.
-    """
-    dataset = dataset_of_rows(X, y, task=task, valid_share=config.data.valid_share or 0.0, seed=config.training.seed)
-    wiring = wire(config, dataset)
-    history = History()
-    with (
-        own_randomness(config.training.seed),
-        take_onednn_road(wiring.network, wiring.config.training.matmul == "onednn"),
-    ):
-        fit(wiring.parts, wiring.plan, history, Silence())
-    return Fitted(wiring.network.eval(), wiring.dataset.spec, wiring.objective, history.epochs)
+def list_datasets() -> list[dict[str, Any]]:
+    """The data sets that have a name."""
+    return [{"name": name, "what": what} for name, what in named_sources().items()]
 
 
 def _open(run: Run | str | Path) -> Run:

@@ -38,7 +38,8 @@ MAY_IMPORT = {
     "wiring": BASE | FOLDERS | {"defaults"},
     "scoring": BASE | FOLDERS | {"wiring"},
     "workbench": BASE | FOLDERS | {"defaults", "wiring", "scoring"},
-    "estimators": BASE | FOLDERS | {"workbench"},
+    "fitting": BASE | FOLDERS | {"wiring"},
+    "estimators": BASE | FOLDERS | {"fitting"},
     "cli": {"errors", "config", "record", "workbench", "reporting"},
 }
 # Parts that can be read and run without torch.

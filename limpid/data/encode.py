@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int64]
 
+MOST_BINS = 64  # of a feature's piecewise-linear code
+LEAST_BIN = 1e-5  # width of a bin, standard deviations; float32 resolves little less
+QUANTILE_ROWS = 100_000  # rows that the edges are learned from, evenly spaced
+
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -112,6 +116,15 @@ class TableEncoder:
         binary += [True] * (len(mean_F) - len(binary))
         mean_F[binary], std_F[binary] = 0.0, 1.0
         return tuple(mean_F.tolist()), tuple(std_F.tolist())
+
+    def quantiles(self, numbers_NF: Floats) -> tuple[tuple[float, ...], ...]:
+        """Rising edges of each feature's bins, learned from the training rows; none where it has but two values.
+
+        Up to `MOST_BINS` bins, an edge at every value if there are so few; otherwise half of the edges have equally
+        many rows between them, and half equally many different values, so that rare values are told apart as well.
+        """
+        sample_NF = numbers_NF[:: -(-len(numbers_NF) // QUANTILE_ROWS)]
+        return tuple(_edges(x_N.astype(np.float64)) for x_N in sample_NF.T)
 
     def transform(self, frame: pl.DataFrame, rows: Sequence[int] | Codes | None = None) -> Encoded:
         """Features of every row of the frame, its columns found by name.
@@ -248,6 +261,17 @@ def _write_numbers(column: ColumnCode, cells: pl.Series, out_NF: Floats, rows: S
     if column.indicator:
         out_NF[:, -1] = values.is_null().to_numpy()
     return num_missing
+
+
+def _edges(x_N: NDArray[np.float64]) -> tuple[float, ...]:
+    values = np.unique(x_N)
+    if len(values) <= 2:
+        return ()
+    if len(values) > MOST_BINS + 1:
+        share = np.linspace(0, 1, MOST_BINS // 2 + 1)
+        values = np.unique(np.concatenate([np.quantile(x_N, share), np.quantile(values, share)]))
+    apart = np.diff(values) > LEAST_BIN * x_N.std()
+    return tuple(values[np.concatenate([[True], apart])].tolist())
 
 
 def _row(i: int, rows: Sequence[int] | Codes | None) -> str:

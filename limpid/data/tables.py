@@ -143,7 +143,8 @@ def _spec(
 ) -> DataSpec:
     encoder = fitted.encoder
     assert isinstance(train.rows, ResidentRows)
-    mean, std = encoder.scale(train.rows.tensors[0].numpy())
+    numbers_NF = train.rows.tensors[0].numpy()
+    mean, std = encoder.scale(numbers_NF)
     coded = () if encoder.onehot else encoder.categories
     features = encoder.feature_names()
     return DataSpec(
@@ -159,6 +160,7 @@ def _spec(
         category_names=tuple(column.name for column in coded),
         scale_mean=mean,
         scale_std=std,
+        quantiles=encoder.quantiles(numbers_NF),
         target_mean=coder.mean,
         target_std=coder.std,
         class_counts=coder.class_counts,

@@ -27,16 +27,21 @@ def write_table(frame: pl.DataFrame, path: str | Path) -> Path:
 
     Raises DataError for another extension and when the folder does not exist.
     """
+    path = check_path(path)
+    write_file(path, _WRITERS[path.suffix.lower()](frame))
+    return path
+
+
+def check_path(path: str | Path) -> Path:
+    """The path, if a table can be written there. Raises DataError as `write_table` does; before hours of work, say."""
     path = Path(path)
-    write = _WRITERS.get(path.suffix.lower())
-    if write is None:
+    if path.suffix.lower() not in _WRITERS:
         given = f"the extension {path.suffix!r}" if path.suffix else "no extension"
         raise DataError(f"{path}: {given} names no form of table. Use one of {', '.join(_WRITERS)}.")
     if not path.absolute().parent.is_dir():
         raise DataError(f"{path}: the folder {path.absolute().parent} does not exist. Create it first.")
     if path.is_dir():
         raise DataError(f"{path} is a folder. Give the name of a file.")
-    write_file(path, write(frame))
     return path
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from limpid.config import ModelConfig
 from limpid.models.embedding import CategoryEmbedding
 from limpid.models.initialize import initialize
+from limpid.models.number_encoding import NumberEncoding
 from limpid.spec import DataSpec
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -32,22 +33,25 @@ DEFAULT_HIDDEN = (128, 64)
 
 
 class WithCategories(nn.Module):
-    """Numbers and category vectors side by side, then the layers."""
+    """Numbers (or their codes) and category vectors side by side, then the layers."""
 
-    def __init__(self, embedding: CategoryEmbedding, layers: nn.Module) -> None:
+    def __init__(self, numbers: nn.Module, embedding: CategoryEmbedding, layers: nn.Module) -> None:
         super().__init__()
+        self.numbers = numbers
         self.embedding = embedding
         self.layers = layers
 
     def forward(self, x_BF: Tensor, codes_BN: Tensor) -> Tensor:
-        return self.layers(torch.cat((x_BF, self.embedding(codes_BN)), dim=1))
+        return self.layers(torch.cat((self.numbers(x_BF), self.embedding(codes_BN)), dim=1))
 
 
 def build_mlp(config: ModelConfig, spec: DataSpec) -> nn.Module:
     """Hidden layers of the configured widths; images and other arrays are flattened, category codes embedded."""
     widths = DEFAULT_HIDDEN if config.hidden is None else config.hidden
     embedding = CategoryEmbedding(spec.cardinalities, config.embedding) if spec.cardinalities else None
-    width = math.prod(spec.input_shape) + (embedding.width if embedding else 0)
+    numbers = NumberEncoding(spec) if config.numbers == "piecewise" and any(spec.quantiles) else None
+    width = numbers.width if numbers else math.prod(spec.input_shape)
+    width += embedding.width if embedding else 0
     layers: list[nn.Module] = [nn.Flatten()] if len(spec.input_shape) > 1 else []
     for width_out in widths:
         # A batch norm subtracts the mean, and with it any bias before it.
@@ -61,4 +65,6 @@ def build_mlp(config: ModelConfig, spec: DataSpec) -> nn.Module:
     head = nn.Linear(width, spec.num_outputs)
     body = nn.Sequential(*layers, head)
     initialize(body, head, activation=config.activation)
-    return WithCategories(embedding, body) if embedding else body
+    if embedding:
+        return WithCategories(numbers or nn.Identity(), embedding, body)
+    return nn.Sequential(numbers, body) if numbers else body
