@@ -1,5 +1,5 @@
 """`python -m limpid` is the command `limpid`."""
 
-from limpid.cli import main
+from limpid.cli import run
 
-main()
+run()

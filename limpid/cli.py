@@ -6,6 +6,7 @@ is full; 130 stopped by Ctrl-C; 143 stopped by SIGTERM.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -225,6 +226,21 @@ def main() -> None:
         _leave("", 0)
 
 
+def run() -> None:
+    """The console script: `main`, and then out at once.
+
+    Every file is closed and flushed by then; taking torch apart object by object would add half a second.
+    """
+    code: object = 0
+    try:
+        main()
+    except SystemExit as done:
+        code = done.code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 1 if code else 0)
+
+
 def _with_hint(error: Any) -> str:
     """The complaint about the arguments, with the option that was probably meant."""
     message = str(error.format_message())
@@ -246,4 +262,4 @@ def _leave(message: str, code: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run()
