@@ -1,7 +1,7 @@
 """Limpid's training behind scikit-learn's interface: `Classifier` and `Regressor`.
 
 Both pass scikit-learn's `check_estimator`, so they work in pipelines, grid searches and cross-validation. `fit` trains
-with the workbench, quietly and without a run folder. Training computes in the `precision` asked for, prediction in
+with `fitting.py`, quietly and without a run folder. Training computes in the `precision` asked for, prediction in
 float64, so that a row's answer does not depend on the other rows of its batch.
 
 Shapes: N rows, F features, K classes, T regression targets.
@@ -64,8 +64,8 @@ class _NetworkEstimator(BaseEstimator):
 
     def _fit(self, X: NDArray[np.float32], y: NDArray[Any], *, task: Task) -> None:
         """Train on validated rows; y holds codes 0 to K-1 (int64) or values (float32, (N, T))."""
-        from limpid.objectives.objective import build_objective
         from limpid.fitting import fit_arrays
+        from limpid.objectives.objective import build_objective
 
         config = self._config(len(X))
         fitted = fit_arrays(np.require(X, requirements=["C", "W"]), y, task=task, config=config)
