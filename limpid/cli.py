@@ -137,7 +137,9 @@ def predict(
 
     predictions = predict_samples(run, source, out=out)
     if out is None:
-        predictions.to_frame().write_csv(sys.stdout)
+        from limpid.deploy.tables_out import neutralised
+
+        sys.stdout.write(neutralised(predictions.to_frame()).write_csv())
     elif not quiet:
         print(f"{len(predictions.names):,} predictions in {out}")
     if not quiet:
@@ -216,14 +218,16 @@ def main() -> None:
     """Run the command line; one message and an exit code instead of a traceback."""
     try:
         app(standalone_mode=False)
+        sys.stdout.flush()
     except LimpidError as error:
         _leave(str(error), error.exit_code)
     except UsageProblem as error:
         _leave(_with_hint(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         _leave("Interrupted; what is on disk is valid.", 130)
-    except BrokenPipeError:
-        _leave("", 0)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
 
 
 def run() -> None:

@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "workbench": BASE | FOLDERS | {"defaults", "wiring", "scoring"},
     "fitting": BASE | FOLDERS | {"wiring"},
     "estimators": BASE | FOLDERS | {"fitting"},
-    "cli": {"errors", "config", "record", "workbench", "reporting"},
+    "cli": {"errors", "config", "record", "workbench", "reporting", "deploy"},
 }
 # Parts that can be read and run without torch.
 NO_TORCH = {"__init__", "__main__", "errors", "config", "spec", "record", "reporting", "cli"}
