@@ -228,7 +228,7 @@ def _refuse_bad(files: Files, layout: Layout, results: Sequence[Any], where: str
         lines.append(f"  and {len(bad) - SHOWN} more")
     raise DataError(
         f"{where}: {len(bad)} of {len(results)} images cannot be used:\n" + "\n".join(lines) + "\n"
-        "Repair or remove them, or leave them out with --set data.skip_bad=true."
+        "Repair or remove them, or leave them out with --skip-bad (in Python skip_bad=True)."
     )
 
 

@@ -7,7 +7,8 @@ list come from the training rows alone.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -38,8 +39,9 @@ Index = NDArray[np.int64]
 
 def load_table(path: str | Path, config: DataConfig, *, seed: int, takes_codes: bool) -> Dataset:
     """A table file as a data set. Raises DataError for whatever is wrong with the file, its columns or its target."""
-    file = read_table(path, header=config.header)
-    return _build(file, Path(path).stem, config, seed, takes_codes, str(path))
+    with _named(str(path), config.test):
+        file = read_table(path, header=config.header)
+        return _build(file, Path(path).stem, config, seed, takes_codes, str(path))
 
 
 def load_frame(table: Any, config: DataConfig, *, seed: int, takes_codes: bool, y: Any = None) -> Dataset:
@@ -111,10 +113,12 @@ def _build(file: TableFile, name: str, config: DataConfig, seed: int, takes_code
     train_split = part(train)()
     valid_split = part(valid)() if len(valid) else None
     make_test: Callable[[], Split | None] = part(test) if len(test) else _no_test
-    make_test()  # finds faulty cells before training; the rows are made anew when they are asked for
     if config.test is not None:
         form = replace(file, frame=file.frame.clear())
-        make_test = partial(_test_split, config, form, roles, types, fitted.encoder, coder)
+        encode_test = partial(_test_split, config.test, roles, types, fitted.encoder, coder)
+        encode_test(test_file)
+        make_test = partial(_read_test_split, encode_test, config, form, roles)
+    make_test()  # finds faulty cells before training; the rows are made anew when they are asked for
     for entry in fitted.columns:
         entry["type"] = types.get(entry["name"], entry["type"])
     counts = (len(train), len(valid), num_test if config.test is not None else len(test))
@@ -186,8 +190,20 @@ def _split(
     index: Index,
     origin: str,
 ) -> Split:
-    target = coder.encode(columns, index, origin)
-    return Split(ResidentRows(encoder.transform(frame, index).tensors()), target, index=torch.from_numpy(index))
+    with _named(origin):
+        target = coder.encode(columns, index, origin)
+        return Split(ResidentRows(encoder.transform(frame, index).tensors()), target, index=torch.from_numpy(index))
+
+
+@contextmanager
+def _named(*origins: str | None) -> Iterator[None]:
+    """Put the first of these files before a message that begins with none of them."""
+    try:
+        yield
+    except DataError as error:
+        if str(error).startswith(tuple(filter(None, origins))):
+            raise
+        raise DataError(f"{origins[0]}: {error}") from None
 
 
 def _no_test() -> None:
@@ -197,7 +213,7 @@ def _no_test() -> None:
 def _read_test(config: DataConfig, file: TableFile, roles: Roles) -> TableFile:
     """The separate test file, its columns named as the training file's (by place without a header).
 
-    Read a first time before training, for faults of form only, and thrown away; its cells count at the end.
+    Read a first time before training, to find its faults, and thrown away; its cells count at the end.
     """
     assert config.test is not None
     header = None if file.header else False
@@ -211,22 +227,24 @@ def _read_test(config: DataConfig, file: TableFile, roles: Roles) -> TableFile:
     return test
 
 
+def _read_test_split(encode: Callable[[TableFile], Split], config: DataConfig, form: TableFile, roles: Roles) -> Split:
+    return encode(_read_test(config, form, roles))
+
+
 def _test_split(
-    config: DataConfig,
-    file: TableFile,
+    origin: str,
     roles: Roles,
     types: Mapping[str, Type],
     encoder: TableEncoder,
     coder: TargetCoder,
+    test: TableFile,
 ) -> Split:
     """The separate test file's rows, columns found by name (by place without a header), labels matched to classes."""
-    assert config.test is not None
-    test = _read_test(config, file, roles)
-    columns = [target_cells(test.frame[name], types[name], config.test) for name in roles.target]
+    columns = [target_cells(test.frame[name], types[name], origin) for name in roles.target]
     rows = np.flatnonzero(np.all([column.codes >= 0 for column in columns], axis=0)).astype(np.int64)
     if len(rows) == 0:
-        raise DataError(f"{config.test}: the target is missing in every row.")
-    return _split(test.frame[rows], [column.take(rows) for column in columns], encoder, coder, rows, config.test)
+        raise DataError(f"{origin}: the target is missing in every row.")
+    return _split(test.frame[rows], [column.take(rows) for column in columns], encoder, coder, rows, origin)
 
 
 def _how(config: DataConfig, task: str) -> str:
