@@ -5,11 +5,15 @@ Each value is good without tuning on data of its kind; docs/LOG.md holds the tri
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from limpid.config import Config
 from limpid.spec import DataSpec
 
+SCARCE_ROWS, SCARCE_ROWS_PER_COLUMN = 2000, 100  # fewer training rows than both limits: see _is_scarce
+SCARCE_BATCH, SCARCE_UPDATES = 16, 600
+PIECEWISE_ROWS = 2000  # training rows from which piecewise-linear codes of numbers pay
 CONVOLUTIONAL_SIDE = 64  # pixels; up to here our own small networks fit, above it an ImageNet architecture does
 
 
@@ -38,13 +42,22 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
     convolutional = spec.kind == "image" and name not in ("mlp", "linear")
     dense = name in ("mlp", "linear")
     num_rows = max(spec.num_train, 1)
+    scarce = name == "mlp" and _is_scarce(spec)
+    table = name == "mlp" and spec.kind == "table"
 
-    fill("model", "hidden", _hidden_for(spec), "width by number of rows")
-    fill("model", "norm", "none", "plain layers")
-    fill("model", "dropout", 0.1 if name == "mlp" and spec.kind == "table" else 0.0, "by kind of data")
+    if name == "mlp":
+        many_rows = table and num_rows >= PIECEWISE_ROWS
+        fill("model", "numbers", "piecewise" if many_rows else "plain", f"{num_rows:,} training rows")
+        fill("model", "hidden", _hidden_for(spec), _rows_per_column(spec))
+        fill("model", "norm", "none", "plain layers")
+        # Half of eight units is not enough; half of 64 is.
+        wide = min(now("model", "hidden"), default=0) >= 64
+        fill("model", "dropout", 0.5 if scarce and wide else 0.1 if table else 0.0, _rows_per_column(spec))
+    fill("model", "dropout", 0.0, name)
 
-    fill("training", "batch_size", _batch_size_for(num_rows, spec.kind), f"{num_rows:,} training rows")
-    fill("training", "epochs", _epochs_for(num_rows, spec, name), f"{num_rows:,} training rows")
+    rows = f"{num_rows:,} training rows"
+    fill("training", "batch_size", SCARCE_BATCH if scarce else _batch_size_for(num_rows, spec.kind), rows)
+    fill("training", "epochs", _epochs_for(num_rows, spec, name), rows)
     fill("training", "patience", 0, "the schedule ends the run; the best epoch's weights are kept")
     fill("training", "monitor", _monitor_for(spec), "figure that picks the best epoch")
 
@@ -53,7 +66,8 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
 
     fill("optim", "name", "sgd" if residual else "adamw", "residual networks like SGD; others AdamW")
     optimizer = now("optim", "name")
-    fill("optim", "lr", _lr_for(optimizer, residual=residual, dense=dense), f"peak for {optimizer} on {name}")
+    rate = _scarce_lr(spec) if scarce and optimizer != "sgd" else _lr_for(optimizer, residual=residual, dense=dense)
+    fill("optim", "lr", rate, f"peak for {optimizer} on {name}")
     fill("optim", "weight_decay", 5e-4 if optimizer == "sgd" else 0.02 if optimizer == "adamw" else 0.0, optimizer)
     if residual and optimizer == "sgd" and "nesterov" not in config.optim.model_fields_set:
         filled.setdefault("optim", {})["nesterov"] = True
@@ -89,7 +103,20 @@ def _model_for(spec: DataSpec) -> str:
     return "resnet20" if channels == 3 and min(height, width) >= 24 else "convnet"
 
 
+def _is_scarce(spec: DataSpec) -> bool:
+    """Few rows for the number of columns: a network over-fits at once, and a straight line is hard to beat."""
+    columns = math.prod(spec.input_shape) + len(spec.cardinalities)
+    return spec.kind in ("table", "vector") and spec.num_train < min(SCARCE_ROWS, SCARCE_ROWS_PER_COLUMN * columns)
+
+
+def _rows_per_column(spec: DataSpec) -> str:
+    columns = math.prod(spec.input_shape) + len(spec.cardinalities)
+    return f"{spec.num_train:,} rows of {columns:,} numbers"
+
+
 def _hidden_for(spec: DataSpec) -> tuple[int, ...]:
+    if _is_scarce(spec):
+        return (128,)
     if spec.num_train < 5000:
         return (64, 64)
     return (256, 128)
@@ -108,6 +135,8 @@ def _epochs_for(num_rows: int, spec: DataSpec, name: str) -> int:
     """Fewer passes over more rows: 200 at a hundred rows, 8 at fifty thousand, with a power law between."""
     if name.startswith("resnet") and spec.kind == "image" and num_rows > 10_000:
         return 15
+    if name == "mlp" and _is_scarce(spec):
+        return max(15, min(200, round(SCARCE_UPDATES * SCARCE_BATCH / num_rows)))
     return max(5, min(200, round(200 * (105 / num_rows) ** 0.515)))
 
 
@@ -123,6 +152,10 @@ def _lr_for(optimizer: str, *, residual: bool, dense: bool) -> float:
     if optimizer == "sgd":
         return 0.2 if residual else 0.05
     return 3e-3 if dense else 5e-3
+
+
+def _scarce_lr(spec: DataSpec) -> float:
+    return 1e-3 if spec.task == "regression" else 2e-3  # squared errors over-fit sooner
 
 
 def _shift_for(side: int) -> int:
