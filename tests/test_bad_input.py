@@ -151,7 +151,7 @@ def test_infinite_values(refused: Callable[..., None], tmp_path: Path) -> None:
     table(tmp_path / "u.csv", ["x,size", *(f"{i % 7},{i / 3}" for i in range(40)), "1,-inf"])
     refused("train", "u.csv", "--target", "size", says=("u.csv", "'size'", "infinite"))
     np.savez(tmp_path / "u.npz", x=np.full((40, 3), np.inf, np.float32), y=np.arange(40) % 2)
-    refused("train", "u.npz", says=("u.npz", "infinite"))
+    refused("train", "u.npz", says=("u.npz", "row 0, column 0", "the value is inf", "replace"))
 
 
 def test_a_faulty_cell_of_the_test_file_is_found_before_training(refused: Callable[..., None], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from limpid.config import DataConfig
 from limpid.data.array_dataset import Arrays, build_dataset
 from limpid.data.dataset import Dataset
 from limpid.data.frames import is_frame
+from limpid.data.origin import named
 from limpid.errors import DataError
 
 Array = NDArray[Any]
@@ -34,12 +35,12 @@ def load_array_file(path: Path, config: DataConfig, *, seed: int) -> Dataset:
 
     Raises DataError for a missing, damaged or pickled file, or array names that are not understood.
     """
-    arrays = _read_arrays(path)
-    if config.test is None:
-        return load_arrays(arrays, config, seed=seed, name=path.stem, origin=str(path))
-    parts = [_to_pair(arrays, config, str(path)), _to_pair(_read_arrays(Path(config.test)), config, config.test)]
-    both = replace(parts[0], test=(parts[1].x, parts[1].y))
-    return build_dataset(both, config, seed=seed, name=path.stem)
+    with named(str(path), config.test):
+        pair = _to_pair(_read_arrays(path), config, str(path))
+        if config.test is not None:
+            test = _to_pair(_read_arrays(Path(config.test)), config, config.test)
+            pair = replace(pair, test=(test.x, test.y))
+        return build_dataset(pair, config, seed=seed, name=path.stem)
 
 
 def _read_arrays(path: Path) -> Array | dict[str, Array]:

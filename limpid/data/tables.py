@@ -7,8 +7,7 @@ list come from the training rows alone.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from limpid.data.dataset import Dataset, ResidentRows, Split
 from limpid.data.encode import TableEncoder
 from limpid.data.encoder_fit import FittedColumns, fit_encoder, note_giveaways
 from limpid.data.frames import TableFile, frame_digest, read_table, to_frame
+from limpid.data.origin import named
 from limpid.data.split import split_indices, split_shares
 from limpid.data.table_roles import Roles, find_roles, group_codes, time_values
 from limpid.data.table_target import read_targets, target_cells
@@ -39,7 +39,7 @@ Index = NDArray[np.int64]
 
 def load_table(path: str | Path, config: DataConfig, *, seed: int, takes_codes: bool) -> Dataset:
     """A table file as a data set. Raises DataError for whatever is wrong with the file, its columns or its target."""
-    with _named(str(path), config.test):
+    with named(str(path), config.test):
         file = read_table(path, header=config.header)
         return _build(file, Path(path).stem, config, seed, takes_codes, str(path))
 
@@ -190,20 +190,9 @@ def _split(
     index: Index,
     origin: str,
 ) -> Split:
-    with _named(origin):
+    with named(origin):
         target = coder.encode(columns, index, origin)
         return Split(ResidentRows(encoder.transform(frame, index).tensors()), target, index=torch.from_numpy(index))
-
-
-@contextmanager
-def _named(*origins: str | None) -> Iterator[None]:
-    """Put the first of these files before a message that begins with none of them."""
-    try:
-        yield
-    except DataError as error:
-        if str(error).startswith(tuple(filter(None, origins))):
-            raise
-        raise DataError(f"{origins[0]}: {error}") from None
 
 
 def _no_test() -> None:

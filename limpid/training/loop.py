@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from limpid.errors import NonFiniteLoss, Stopped
 from limpid.optim.averaging import WeightAverage
 from limpid.training.checkpoint import TrainingState, capture, restore
-from limpid.training.nonfinite import explain_nonfinite
+from limpid.training.nonfinite import explain_nonfinite, nonfinite_weights
 from limpid.training.position import Position
 from limpid.training.signals import StopRequest
 from limpid.training.step import autocast, collect_outputs, train_step
@@ -150,8 +150,12 @@ def fit(
                     guard=number % guard_every == 0,
                 )
             except FloatingPointError:
+                read_losses(position, unread)
+                del position.losses[position.batch :], position.sizes[position.batch :]
                 checkpoint()
-                raise NonFiniteLoss(describe_failure(parts, batch, position)) from None
+                names = [parts.name_of(i) for i in batch.index.tolist()]
+                cause = explain_nonfinite(model, batch.inputs, batch.target, names.__getitem__)
+                raise NonFiniteLoss(describe_failure(cause, position)) from None
             unread.append(loss)
             position.sizes.append(len(batch.target))
             if not update:
@@ -178,6 +182,11 @@ def fit(
         position.add_seconds(time.perf_counter() - clock)
 
         # The epoch is over: evaluate, write it down, remember the best weights.
+        overflown = nonfinite_weights(model)
+        if overflown is not None:
+            checkpoint()
+            cause = f"The update made the weights of {overflown} infinite: lower optim.lr, or set optim.clip_norm=1."
+            raise NonFiniteLoss(describe_failure(cause, position))
         position.epoch, position.batch = position.epoch + 1, 0
         row = train_row(position, optimizer.param_groups[0]["lr"])
         valid_row = evaluate(parts, plan, context, position) if parts.valid is not None else None
@@ -272,10 +281,8 @@ def write_rows(
         recorder.add("metric", **valid_row)
 
 
-def describe_failure(parts: Parts, batch: Any, position: Position) -> str:
+def describe_failure(cause: str, position: Position) -> str:
     """Where the NaN or infinity came from, and what was kept."""
-    index = batch.index.tolist()
-    cause = explain_nonfinite(parts.model, batch.inputs, batch.target, lambda i: parts.name_of(index[i]))
     kept = f"the weights of epoch {position.stopping.best_epoch}" if position.stopping.best_epoch else "the first ones"
     return (
         f"The loss became NaN or infinite after step {position.step}. {cause} The last good weights, {kept}, are kept."

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+HUGE = 1e15  # outputs above this overflow a float32 loss that squares them, or soon will
 MOST_ROWS_NAMED = 5  # count; enough to find the rows, short enough for one line
 
 
@@ -22,27 +23,43 @@ def explain_nonfinite(model: nn.Module, inputs: Sequence[Tensor], target: Tensor
         target: (B, ...).
         name_of: name of sample i of the batch, for people.
     """
-    for name, parameter in model.named_parameters():
-        if not torch.isfinite(parameter).all():
-            return (
-                f"The weights of {name} were already NaN or infinite before this batch: the steps are too large "
-                "(lower optim.lr, or set optim.clip_norm=1)."
-            )
+    bad_weights = nonfinite_weights(model)
+    if bad_weights is not None:
+        return (
+            f"The weights of {bad_weights} were already NaN or infinite before this batch: the steps are too large "
+            "(lower optim.lr, or set optim.clip_norm=1)."
+        )
     for kind, tensor in [*(("input", tensor) for tensor in inputs), ("target", target)]:
         rows = _nonfinite_rows(tensor)
         if rows:
             return f"The {kind} holds NaN or infinite values in {_listed(rows, name_of)}: repair or drop these rows."
-    layer, rows = _first_bad_layer(model, inputs)
+    layer, rows, largest = _first_bad_layer(model, inputs)
     if layer is not None:
         return (
             f"The first layer with a NaN or infinite output is {layer}, in {_listed(rows, name_of)}: the activations "
             "overflow (lower optim.lr, set optim.clip_norm=1, or use training.precision=float32)."
         )
+    if largest > HUGE:
+        return (
+            f"Every layer is finite, but the outputs reach {largest:.1e}, for which the loss overflows: the steps are "
+            "too large (lower optim.lr, or set optim.clip_norm=1)."
+        )
     return "All layers are finite on this batch and the loss itself is not: check the targets and the loss."
 
 
-def _first_bad_layer(model: nn.Module, inputs: Sequence[Tensor]) -> tuple[str | None, list[int]]:
-    """Name of the first leaf layer, in order of execution, whose output is not finite, and the samples affected."""
+def nonfinite_weights(model: nn.Module) -> str | None:
+    """Name of the first parameter that holds NaN or infinity, or None. Waits for the device once."""
+    named = list(model.named_parameters())
+    if not named or torch.stack([torch.isfinite(parameter).all() for _, parameter in named]).all():
+        return None
+    return next(name for name, parameter in named if not torch.isfinite(parameter).all())
+
+
+def _first_bad_layer(model: nn.Module, inputs: Sequence[Tensor]) -> tuple[str | None, list[int], float]:
+    """The first leaf layer, in order of execution, whose output is not finite, and the samples affected.
+
+    The third value is the largest magnitude among the model's own outputs.
+    """
     found: list[tuple[str, list[int]]] = []
 
     def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -59,13 +76,14 @@ def _first_bad_layer(model: nn.Module, inputs: Sequence[Tensor]) -> tuple[str | 
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     try:
         with torch.no_grad():
-            model(*inputs)
+            outputs = model(*inputs)
     finally:
         for handle in handles:
             handle.remove()
         for name, buffer in model.named_buffers():
             buffer.copy_(buffers[name])
-    return found[0] if found else (None, [])
+    largest = outputs.abs().max().item() if isinstance(outputs, Tensor) and outputs.numel() else 0.0
+    return (*found[0], largest) if found else (None, [], largest)
 
 
 def _nonfinite_rows(tensor: Tensor) -> list[int]:

@@ -218,6 +218,31 @@ def test_nan_in_a_row_is_named_and_the_weights_stay_finite() -> None:
     assert all(torch.isfinite(tensor).all() for tensor in saved[-1].best.values())  # type: ignore[union-attr]
 
 
+def test_weights_that_the_last_update_broke_are_noticed() -> None:
+    """No later batch would notice them, and without validation they would count as the best."""
+    parts = make_parts(valid=False, batch_size=90)  # one update an epoch
+    schedule = parts.schedule
+    parts = Parts(**{**vars(parts), "schedule": lambda step: math.inf if step == 3 else schedule(step)})
+    saved: list[TrainingState] = []
+    with pytest.raises(NonFiniteLoss, match=r"after step 4\. The update made the weights of 0\.weight infinite"):
+        fit(parts, plan(num_epochs=4), Rows(), Rows(), save=saved.append)
+    assert all(torch.isfinite(tensor).all() for tensor in saved[-1].best.values())  # type: ignore[union-attr]
+    with pytest.raises(NonFiniteLoss, match="made the weights"):
+        fit(make_parts(valid=False, batch_size=90), plan(num_epochs=4), Rows(), Rows(), resume=saved[-1])
+
+
+def test_a_failure_within_a_group_of_batches_leaves_a_consistent_checkpoint() -> None:
+    """Losses and sizes of batches that no update has used yet are not in it."""
+    parts = make_parts(batch_size=10, valid=False)
+    parts.train.split.rows.tensors[0][int(list(parts.train.epoch(0))[4].index[0])] = math.nan
+    loader = Loader(parts.train.split, batch_size=10, seed=3, shuffle=True, device=CPU)
+    saved: list[TrainingState] = []
+    with pytest.raises(NonFiniteLoss):
+        fit(Parts(**{**vars(parts), "train": loader}), plan(accumulate=3), Rows(), Rows(), save=saved.append)
+    progress = saved[-1].progress
+    assert (progress["step"], progress["batch"], len(progress["losses"]), len(progress["sizes"])) == (1, 3, 3, 3)
+
+
 def test_a_diverging_run_names_weights_or_layer_and_keeps_the_best_epoch() -> None:
     parts = make_parts(lr=1e30)
     saved: list[TrainingState] = []

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from limpid.training.nonfinite import explain_nonfinite
+from limpid.training.nonfinite import explain_nonfinite, nonfinite_weights
 
 
 def name_of(i: int) -> str:
@@ -58,3 +58,18 @@ def test_weights_come_first() -> None:
 
 def test_finite_everywhere_points_at_the_loss() -> None:
     assert "the loss itself is not" in explain(nn.Linear(3, 1), torch.zeros(2, 3))
+
+
+def test_outputs_that_overflow_the_loss_are_told() -> None:
+    model = nn.Linear(3, 1)
+    with torch.no_grad():
+        model.weight.fill_(1e20)
+    assert "the outputs reach 3.0e+20" in explain(model, torch.ones(2, 3))
+
+
+def test_the_first_bad_weights_have_a_name() -> None:
+    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+    assert nonfinite_weights(model) is None
+    with torch.no_grad():
+        model[1].weight[0, 1] = math.inf
+    assert nonfinite_weights(model) == "1.weight"
