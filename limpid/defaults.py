@@ -38,8 +38,9 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
 
     fill("model", "name", model_name or _model_for(spec), f"{spec.kind} of shape {_shape(spec)}")
     name = now("model", "name")
-    residual = name.startswith("resnet")
     convolutional = spec.kind == "image" and name not in ("mlp", "linear")
+    large = convolutional and max(spec.input_shape[1:]) > CONVOLUTIONAL_SIDE
+    residual = name.startswith("resnet") and not large
     dense = name in ("mlp", "linear")
     num_rows = max(spec.num_train, 1)
     scarce = name == "mlp" and _is_scarce(spec)
@@ -57,6 +58,8 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
 
     rows = f"{num_rows:,} training rows"
     fill("training", "batch_size", SCARCE_BATCH if scarce else _batch_size_for(num_rows, spec.kind), rows)
+    if large:
+        fill("training", "epochs", 10 if config.model.pretrained else 30, "photographs: minutes on a CPU, not hours")
     fill("training", "epochs", _epochs_for(num_rows, spec, name), rows)
     fill("training", "patience", 0, "the schedule ends the run; the best epoch's weights are kept")
     fill("training", "monitor", _monitor_for(spec), "figure that picks the best epoch")
@@ -67,6 +70,8 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
     fill("optim", "name", "sgd" if residual else "adamw", "residual networks like SGD; others AdamW")
     optimizer = now("optim", "name")
     rate = _scarce_lr(spec) if scarce and optimizer != "sgd" else _lr_for(optimizer, residual=residual, dense=dense)
+    if large and optimizer != "sgd":
+        rate = 3e-4 if config.model.pretrained else 1e-3
     fill("optim", "lr", rate, f"peak for {optimizer} on {name}")
     fill("optim", "weight_decay", 5e-4 if optimizer == "sgd" else 0.02 if optimizer == "adamw" else 0.0, optimizer)
     if residual and optimizer == "sgd" and "nesterov" not in config.optim.model_fields_set:
@@ -79,9 +84,9 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
     mirrorable = spec.kind == "image" and spec.input_shape[0] == 3
     side = spec.input_shape[-1] if spec.kind == "image" else 0
     fill("augment", "flip", mirrorable, "colour photographs keep their class in a mirror")
-    fill("augment", "crop", _shift_for(side) if convolutional else 0, "shift by an eighth of a photograph's side")
+    fill("augment", "scale", 0.5 if large and mirrorable else 1.0, "crops of half the area or more")
+    fill("augment", "crop", _shift_for(side) if convolutional and not large else 0, "shift by an eighth of the side")
     for key, off in (
-        ("scale", 1.0),
         ("rotation", 0.0),
         ("jitter", 0.0),
         ("cutout", 0),
@@ -100,7 +105,9 @@ def _model_for(spec: DataSpec) -> str:
     channels, height, width = spec.input_shape
     if max(height, width) > CONVOLUTIONAL_SIDE:
         return "resnet18"
-    return "resnet20" if channels == 3 and min(height, width) >= 24 else "convnet"
+    if channels == 3 and min(height, width) >= 24:
+        return "resnet20"
+    return "lenet5" if channels == 1 and (height, width) in ((28, 28), (32, 32)) else "convnet"
 
 
 def _is_scarce(spec: DataSpec) -> bool:
@@ -123,9 +130,9 @@ def _hidden_for(spec: DataSpec) -> tuple[int, ...]:
 
 
 def _batch_size_for(num_rows: int, kind: str) -> int:
-    """A power of two near a fiftieth of the rows: enough updates on small data, enough work per update on large."""
+    """A power of two near a fortieth of the rows: enough updates on small data, enough work per update on large."""
     largest = 128 if kind == "image" else 256
-    size = 8
+    size = 16 if kind == "image" else 8
     while size < largest and size * 2 <= max(num_rows / 40, 1):
         size *= 2
     return size
