@@ -117,14 +117,15 @@ def _doubled(w_OCKK: Tensor) -> Tensor:
 def _convolve(
     windows_IVRCN: Tensor, w_OCKK: Tensor, b_O: Tensor | None, relu: bool, *, keep: bool
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """The output (N, O, I, J), and if kept two masks of 0 and 1: the left column wins (I, J, M, N), the upper row wins
-    (I, J, O, N).
+    """The output (N, O, I, J) and, to keep, two masks of 0 and 1: where the left column wins, (I, J, M, N), and where
+    the upper row wins, (I, J, O, N).
     """
     patches_ITPN = _patches(windows_IVRCN, w_OCKK.shape[3])
     i, t, _, n = patches_ITPN.shape
     o, j, kept = w_OCKK.shape[0], t // 2, i if keep else 1
-    z_ITMN = w_OCKK.new_empty(kept, t, 2 * o, n).expand(i, -1, -1, -1)
+    z_ITMN = w_OCKK.new_empty(1, t, 2 * o, n).expand(i, -1, -1, -1)
     rows_IJMN = w_OCKK.new_empty(kept, j, 2 * o, n).expand(i, -1, -1, -1)
+    is_left_IJMN = w_OCKK.new_empty(kept, j, 2 * o, n).expand(i, -1, -1, -1)
     # The output itself, not a view of it, has the batch innermost: autograd lets nobody write into such views.
     y_NOIJ = w_OCKK.new_empty_strided((n, o, i, j), (1, n, j * o * n, o * n))
     y_IJON = y_NOIJ.permute(2, 3, 1, 0)
@@ -132,20 +133,20 @@ def _convolve(
     upper_IJON, lower_IJON = rows_IJMN.unflatten(2, (2, o)).unbind(2)
     w_TMP = _doubled(w_OCKK).expand(t, -1, -1)
     # Row by row, so that everything stays in the second-level cache.
-    for patches, z, left, right, rows, upper, lower, y in _rows(
-        patches_ITPN, z_ITMN, left_IJMN, right_IJMN, rows_IJMN, upper_IJON, lower_IJON, y_IJON
+    for patches, z, left, right, rows, upper, lower, y, is_left in _rows(
+        patches_ITPN, z_ITMN, left_IJMN, right_IJMN, rows_IJMN, upper_IJON, lower_IJON, y_IJON, is_left_IJMN
     ):
         torch.bmm(w_TMP, patches, out=z)
         torch.maximum(left, right, out=rows)
         torch.maximum(upper, lower, out=y)
-        if keep:  # masks in the place of what they compare
-            left.ge_(right)
+        if keep:  # masks are floats, which multiply five times as fast as booleans
+            torch.ge(left, right, out=is_left)
             upper.ge_(lower)
     if b_O is not None:
         y_IJON += b_O[:, None]
     if relu:
         y_IJON.relu_()
-    return y_NOIJ, (left_IJMN, upper_IJON)
+    return y_NOIJ, (is_left_IJMN, upper_IJON)
 
 
 class _Fold:
