@@ -11,7 +11,6 @@ from limpid.config import Config
 from limpid.data.encoded import dataset_of_rows
 from limpid.spec import DataSpec, Task
 from limpid.training.history import History, Silence
-from limpid.training.linear_road import take_onednn_road
 from limpid.training.loop import fit
 from limpid.training.randomness import own_randomness
 from limpid.wiring import wire
@@ -39,9 +38,6 @@ def fit_arrays(X: Any, y: Any, *, task: Task, config: Config) -> Fitted:
     dataset = dataset_of_rows(X, y, task=task, valid_share=config.data.valid_share or 0.0, seed=config.training.seed)
     wiring = wire(config, dataset)
     history = History()
-    with (
-        own_randomness(config.training.seed),
-        take_onednn_road(wiring.network, wiring.config.training.matmul == "onednn"),
-    ):
+    with own_randomness(config.training.seed), wiring.fast_roads():
         fit(wiring.parts, wiring.plan, history, Silence())
     return Fitted(wiring.network.eval(), wiring.dataset.spec, wiring.objective, history.epochs)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +26,9 @@ from limpid.objectives.objective import Objective, build_objective
 from limpid.optim.averaging import WeightAverage
 from limpid.optim.optimizers import build_optimizer
 from limpid.optim.schedules import build_schedule
-from limpid.training.linear_road import onednn_wins
+from limpid.training.linear_road import onednn_wins, take_onednn_road
 from limpid.training.loop import Parts, Plan
+from limpid.training.pooled_road import take_pooled_conv_road
 
 EVAL_BATCH = 512  # samples; evaluation keeps no activations, so larger batches than in training pay
 # Updates from which compiling pays back on a GPU (it takes about a minute there). A guess: not measured yet. On CPUs it
@@ -67,6 +70,16 @@ class Wiring:
             "summary": self.dataset.summary,
             "model": model,
         }
+
+    @contextmanager
+    def fast_roads(self) -> Iterator[None]:
+        """While open, layers compute by the faster of several equivalent ways that this CPU has."""
+        plain = self.plan.precision == "float32" and self.config.model.compile == "off"
+        with (
+            take_onednn_road(self.network, self.config.training.matmul == "onednn"),
+            take_pooled_conv_road(self.network, plain and self.plan.device.type == "cpu"),
+        ):
+            yield
 
     def evaluation_loader(self, split: Split) -> Loader:
         """The split in its own order, without augmentation."""

@@ -22,7 +22,6 @@ from limpid.record.run import Run, new_run_path, refuse_occupied
 from limpid.scoring import score_run, throughput
 from limpid.training.checkpoint import TrainingState, decode, encode, state_digest
 from limpid.training.history import Silence
-from limpid.training.linear_road import take_onednn_road
 from limpid.training.loop import fit
 from limpid.training.randomness import own_randomness
 from limpid.training.signals import StopRequest
@@ -231,11 +230,7 @@ def _train(wiring: Wiring, run: Run, state: TrainingState | None, observer: Any)
 
     try:
         observer.wired(wiring, run)
-        with (
-            StopRequest() as stop,
-            own_randomness(wiring.config.training.seed),
-            take_onednn_road(wiring.network, wiring.config.training.matmul == "onednn"),
-        ):
+        with StopRequest() as stop, own_randomness(wiring.config.training.seed), wiring.fast_roads():
             position = fit(wiring.parts, plan, run, observer, save=save, resume=state, stop=stop)
         score_run(wiring, run, position)
         run.add("throughput", **throughput(wiring, position, time.perf_counter() - started))
