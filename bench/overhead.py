@@ -18,7 +18,6 @@ from torch import nn
 
 from limpid.config import Config, override
 from limpid.data.dataset import Dataset, ResidentRows, Split
-from limpid.device import prefers_onednn_linear
 from limpid.spec import DataSpec
 from limpid.training.linear_road import take_onednn_road
 from limpid.training.loop import fit
@@ -89,7 +88,7 @@ def measure_overhead(key: str, repeats: int) -> dict[str, float]:
         if key == "w1"
         else torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, fused=True)
     )
-    onednn = prefers_onednn_linear(wiring.plan.device, wiring.plan.precision)
+    onednn = wiring.config.training.matmul == "onednn"
     seconds: dict[str, list[float]] = {"hand": [], "limpid": []}
     with take_onednn_road(network, onednn), take_onednn_road(wiring.network, onednn):
         for repeat in range(repeats + 1):
