@@ -217,7 +217,8 @@ def _whole(text: str, option: str) -> int:
 def main() -> None:
     """Run the command line; one message and an exit code instead of a traceback."""
     try:
-        app(standalone_mode=False)
+        if app(standalone_mode=False) == 130:  # typer turns a KeyboardInterrupt into this
+            raise KeyboardInterrupt
         sys.stdout.flush()
     except LimpidError as error:
         _leave(str(error), error.exit_code)
