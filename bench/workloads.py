@@ -172,6 +172,7 @@ WORKLOADS = {
             model=(
                 *("--target", "14", "--test", "{data}/tables/adult-test.csv"),
                 *("--model", "mlp", "--set", "model.hidden=128,64", "--set", "data.encode=onehot"),
+                *("--set", "model.numbers=plain", "--set", "model.dropout=0"),
             ),
             optimizer=ADAM,
         ),
