@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """Rates that a test may change, in place of a measurement; on a processor that has bfloat16."""
-    rates = {name: 100.0 for name in Rates.__annotations__}
+    rates = dict.fromkeys(Rates.__annotations__, 100.0)
     monkeypatch.setattr(machine, "cpu_rates", lambda: Rates(**rates))
     monkeypatch.setattr(machine, "_cpu_has_bf16", lambda: True)
     return rates
