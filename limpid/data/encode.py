@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int64]
 
-MOST_BINS = 64  # of a feature's piecewise-linear code
+MOST_BINS = 128  # of a feature's piecewise-linear code
 LEAST_BIN = 1e-5  # width of a bin, standard deviations; float32 resolves little less
 QUANTILE_ROWS = 100_000  # rows that the edges are learned from, evenly spaced
 

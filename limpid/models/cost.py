@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from limpid.models.network import example_inputs
+from limpid.models.number_encoding import NumberEncoding
 from limpid.spec import DataSpec
 
 
@@ -22,11 +23,16 @@ def _linear_macs(module: Any, output: Tensor) -> int:
     return output.numel() * module.in_features
 
 
+def _encoding_macs(module: Any, output: Tensor) -> int:
+    return int(module.weight.numel())
+
+
 # Multiply-adds of everything else (norms, activations, pooling, look-ups) are left out, as is usual: they are few.
 # Products of two activations (attention's scores) are no layer's own and are left out too; there the sum is too low.
 MACS: tuple[tuple[type[nn.Module] | tuple[type[nn.Module], ...], Callable[[Any, Tensor], int]], ...] = (
     ((nn.Conv1d, nn.Conv2d, nn.Conv3d), _conv_macs),
     (nn.Linear, _linear_macs),
+    (NumberEncoding, _encoding_macs),
 )
 
 
