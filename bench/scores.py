@@ -77,27 +77,28 @@ def main() -> None:
         options = {key: value.format(data=arguments.data) for key, value in case.options.items()}
         if source == "mnist":
             options["data_dir"] = str(arguments.data)
+        title = ""
         columns: dict[str, list[Score]] = {"Limpid": [], "linear": [], "boosting": []}
         for seed in range(arguments.seeds):
-            columns["Limpid"].append(limpid_score(source, options | given, seed))
+            title, score, seconds = limpid_score(source, options | given, seed)
+            columns["Limpid"].append((score, seconds))
             if not arguments.alone:
                 data = limpid.load_data(source, seed=seed, data__encode="onehot", **options)
                 columns["linear"].append(fit_score(data, linear_model(data.spec), LINEAR_IMAGES))
                 columns["boosting"].append(fit_score(data, boosting(data.spec, seed), None))
-        regression = data.spec.task == "regression" if not arguments.alone else False
-        cells = [name, "R2" if regression else "accuracy"]
-        for scores in columns.values():
-            cells += [mean_text([score for score, _ in scores]), seconds_text([seconds for _, seconds in scores])]
+        cells = [name, title]
+        for column in columns.values():
+            cells += [mean_text([score for score, _ in column]), seconds_text([seconds for _, seconds in column])]
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def limpid_score(source: str, options: dict[str, str], seed: int) -> Score:
-    """Score on the test rows, and seconds of everything from reading the file to the report."""
+def limpid_score(source: str, options: dict[str, Any], seed: int) -> tuple[str, float, float]:
+    """Name of the score, its value on the test rows, and seconds of everything from reading the file to the report."""
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         run = limpid.train(source, seed=seed, out=str(Path(folder) / "run"), **options)
         result = run.events("result")[-1]
-    return result[result["score"]], time.perf_counter() - started
+    return result["score"], result[result["score"]], time.perf_counter() - started
 
 
 def fit_score(data: Dataset, model: Any, most_images: int | None) -> Score:

@@ -14,6 +14,8 @@ from limpid.spec import DataSpec
 SCARCE_ROWS, SCARCE_ROWS_PER_COLUMN = 2000, 100  # fewer training rows than both limits: see _is_scarce
 SCARCE_BATCH, SCARCE_UPDATES = 16, 600
 PIECEWISE_ROWS = 2000  # training rows from which piecewise-linear codes of numbers pay
+PIECEWISE_EPOCHS = 20  # at most: such a network learns in fewer passes
+PIECEWISE_COLUMNS = 200  # and up to which their weights stay a small part of the network's
 CONVOLUTIONAL_SIDE = 64  # pixels; up to here our own small networks fit, above it an ImageNet architecture does
 
 
@@ -29,7 +31,7 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
     reasons: dict[str, str] = {}
 
     def fill(section: str, key: str, value: Any, reason: str) -> None:
-        if getattr(getattr(config, section), key) in (None, "auto"):
+        if now(section, key) in (None, "auto"):  # the first of two fills counts
             filled.setdefault(section, {})[key] = value
             reasons[f"{section}.{key}"] = reason
 
@@ -47,7 +49,7 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
     table = name == "mlp" and spec.kind == "table"
 
     if name == "mlp":
-        many_rows = table and num_rows >= PIECEWISE_ROWS
+        many_rows = num_rows >= PIECEWISE_ROWS and 0 < sum(map(bool, spec.quantiles)) <= PIECEWISE_COLUMNS
         fill("model", "numbers", "piecewise" if many_rows else "plain", f"{num_rows:,} training rows")
         fill("model", "hidden", _hidden_for(spec), _rows_per_column(spec))
         fill("model", "norm", "none", "plain layers")
@@ -60,6 +62,8 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
     fill("training", "batch_size", SCARCE_BATCH if scarce else _batch_size_for(num_rows, spec.kind), rows)
     if large:
         fill("training", "epochs", 10 if config.model.pretrained else 30, "photographs: minutes on a CPU, not hours")
+    if now("model", "numbers") == "piecewise":
+        fill("training", "epochs", min(PIECEWISE_EPOCHS, _epochs_for(num_rows, spec, name)), rows)
     fill("training", "epochs", _epochs_for(num_rows, spec, name), rows)
     fill("training", "patience", 0, "the schedule ends the run; the best epoch's weights are kept")
     fill("training", "monitor", _monitor_for(spec), "figure that picks the best epoch")
