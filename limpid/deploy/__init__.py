@@ -1,0 +1,1 @@
+"""Use it: predictions for new raw samples, and the network in forms that others load."""
