@@ -56,9 +56,7 @@ def own_randomness(seed: int) -> Iterator[None]:
     Thus a run depends on its seed alone, and a program that calls Limpid draws the numbers it would have drawn.
     """
     found = capture_random()
-    torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)
-    random.seed(seed)
+    seed_random(seed)
     try:
         yield
     finally:
