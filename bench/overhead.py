@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from limpid.config import Config, override
+from limpid.config import Config
+from limpid.config_reader import override
 from limpid.data.dataset import Dataset, ResidentRows, Split
 from limpid.spec import DataSpec
 from limpid.training.linear_road import take_onednn_road

@@ -23,7 +23,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from limpid.config import Config, load_config
+    from limpid.config import Config
+    from limpid.config_reader import load_config
     from limpid.estimators import Classifier, Regressor
     from limpid.record.run import Run
     from limpid.training.step import train_step
@@ -54,7 +55,7 @@ _HOMES = {
     "Run": "limpid.record.run",
     "compare": "limpid.workbench",
     "export": "limpid.workbench",
-    "load_config": "limpid.config",
+    "load_config": "limpid.config_reader",
     "load_data": "limpid.workbench",
     "predict": "limpid.workbench",
     "report": "limpid.workbench",

@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
+from limpid.commands import lists, use
+from limpid.commands.options import Json, Quiet, RunFolder
 from limpid.errors import ConfigError, LimpidError
 
 # Unknown options, missing arguments and the like. typer exports no name for this parent of BadParameter.
@@ -28,9 +30,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-RunFolder = Annotated[Path, typer.Argument(help="run folder, as printed by train")]
-Json = Annotated[bool, typer.Option("--json", help="print one JSON object per line instead of text")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print nothing but errors")]
+lists.add_to(app)
+use.add_to(app)
 
 
 @app.command()
@@ -81,7 +82,8 @@ def train(
     """
     named = {name: value for name, value in locals().items() if value not in (None, [])}
     flags = _pop(named, "source", "model", "config", "set_", "resume", "json", "quiet")
-    from limpid.config import Config, load_config, override, with_options
+    from limpid.config import Config
+    from limpid.config_reader import load_config, override, with_options
     from limpid.reporting.terminal import Screen
 
     if "types" in named:
@@ -123,75 +125,6 @@ def compare(
 
     comparison = compare_runs([Run.open(path) for path in runs])
     print(comparison.to_json() if json else comparison.render())
-
-
-@app.command()
-def predict(
-    run: RunFolder,
-    source: Annotated[str, typer.Argument(help="table, image, folder, archive or array of new samples")],
-    out: Annotated[Path | None, typer.Option(help="file to write: .csv, .parquet, .json or .jsonl")] = None,
-    quiet: Quiet = False,
-) -> None:
-    """Answer for new samples with a run's best network."""
-    from limpid.workbench import predict as predict_samples
-
-    predictions = predict_samples(run, source, out=out)
-    if out is None:
-        from limpid.deploy.tables_out import neutralised
-
-        sys.stdout.write(neutralised(predictions.to_frame()).write_csv())
-    elif not quiet:
-        print(f"{len(predictions.names):,} predictions in {out}")
-    if not quiet:
-        for line in predictions.remarks():
-            print(line, file=sys.stderr)
-
-
-@app.command()
-def export(
-    run: RunFolder,
-    out: Annotated[Path | None, typer.Option(help="folder to write; default: RUN/export")] = None,
-    format_: Annotated[list[str] | None, typer.Option("--format", help="safetensors, torch, onnx (repeatable)")] = None,
-) -> None:
-    """Write a run's best network for use elsewhere, each format checked against the live network."""
-    from limpid.workbench import export as export_network
-
-    formats = tuple(format_ or ("safetensors", "torch", "onnx"))
-    for result in export_network(run, out or run / "export", formats=formats):
-        print(result)
-
-
-@app.command()
-def models(json: Json = False) -> None:
-    """List the architectures of our own; torchvision's and timm's work by their names too."""
-    from limpid.reporting.terminal import print_table
-    from limpid.workbench import list_models
-
-    print_table(list_models(), json=json)
-
-
-@app.command()
-def datasets(json: Json = False) -> None:
-    """List the data sets that have a name."""
-    from limpid.reporting.terminal import print_table
-    from limpid.workbench import list_datasets
-
-    print_table(list_datasets(), json=json)
-
-
-@app.command()
-def options(json: Json = False) -> None:
-    """List every option that a TOML file or --set accepts, with what it means and its default."""
-    from limpid.config import Config, known_keys
-    from limpid.reporting.terminal import print_table
-
-    plain = Config().model_dump(mode="json")
-    rows = []
-    for path, what in known_keys().items():
-        section, _, key = path.partition(".")
-        default = plain[section][key]
-        rows.append({"option": path, "default": "chosen" if default in (None, "auto") else default, "what": what})
-    print_table(rows, json=json)
 
 
 def _pop(values: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -252,7 +185,7 @@ def _with_hint(error: Any) -> str:
     option = getattr(error, "option_name", None)
     if option is None or "Did you mean" in message or error.ctx is None:
         return message
-    from limpid.config import nearest
+    from limpid.errors import nearest
 
     hint = nearest(option, [name for parameter in error.ctx.command.params for name in parameter.opts])
     return f"{message} Did you mean {hint}?" if hint else f"{message} See {error.ctx.command_path} --help."

@@ -8,6 +8,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from limpid.catalogue.losses import LOSSES
+from limpid.catalogue.models import MODELS
+from limpid.catalogue.optimizers import OPTIMIZERS
+from limpid.catalogue.part import Part, refuse_foreign
+from limpid.catalogue.schedules import SCHEDULES
 from limpid.config import Config
 from limpid.spec import DataSpec
 
@@ -65,6 +70,9 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
         fill("training", "epochs", 10 if config.model.pretrained else 30, "photographs: minutes on a CPU, not hours")
     if now("model", "numbers") == "piecewise":
         fill("training", "epochs", min(PIECEWISE_EPOCHS, _epochs_for(num_rows, spec, name)), rows)
+    if config.training.steps is not None:
+        per_epoch = math.ceil(num_rows / (now("training", "batch_size") * config.optim.accumulate))
+        fill("training", "epochs", math.ceil(config.training.steps / per_epoch), f"{config.training.steps:,} steps")
     fill("training", "epochs", _epochs_for(num_rows, spec, name), rows)
     fill("training", "patience", 0, "the schedule ends the run; the best epoch's weights are kept")
     fill("training", "monitor", _monitor_for(spec), "figure that picks the best epoch")
@@ -75,13 +83,12 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
     fill("optim", "name", "sgd" if residual else "adamw", "residual networks like SGD; others AdamW")
     optimizer = now("optim", "name")
     rate = _scarce_lr(spec) if scarce and optimizer != "sgd" else _lr_for(optimizer, residual=residual, dense=dense)
-    if large and optimizer != "sgd":
+    if optimizer not in ("sgd", "adam", "adamw"):
+        rate = OPTIMIZERS[optimizer].lr
+    elif large and optimizer != "sgd":
         rate = 3e-4 if config.model.pretrained else 1e-3
     fill("optim", "lr", rate, f"peak for {optimizer} on {name}")
-    fill("optim", "weight_decay", 5e-4 if optimizer == "sgd" else 0.02 if optimizer == "adamw" else 0.0, optimizer)
-    if residual and optimizer == "sgd" and "nesterov" not in config.optim.model_fields_set:
-        filled.setdefault("optim", {})["nesterov"] = True
-        reasons["optim.nesterov"] = "look-ahead helps short runs"
+    fill("optim", "weight_decay", OPTIMIZERS[optimizer].weight_decay, optimizer)
     fill("optim", "schedule", "one_cycle", "one peak, then down to zero")
     fill("optim", "warmup", 0.25 if now("optim", "schedule") == "one_cycle" else 0.0, now("optim", "schedule"))
     fill("optim", "ema", 0.0, "the schedule already averages")
@@ -101,12 +108,37 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
         fill("augment", key, off, "off")
 
     sections = {section: getattr(config, section).model_copy(update=values) for section, values in filled.items()}
-    return config.model_copy(update=sections), reasons
+    if residual and optimizer == "sgd" and "nesterov" not in config.optim.options:
+        options = {"nesterov": True, **config.optim.options}
+        sections["optim"] = sections["optim"].model_copy(update={"options": options})
+    return complete_options(config.model_copy(update=sections)), reasons
+
+
+def complete_options(config: Config) -> Config:
+    """Every option of the chosen parts, as given or by default. Raises ConfigError for one that no chosen part has."""
+    chosen: dict[str, tuple[Part, ...]] = {
+        "optim": (OPTIMIZERS.find(config.optim.name), SCHEDULES.find(config.optim.schedule)),
+        "objective": (LOSSES.find(config.objective.loss),),
+    }
+    if config.model.name in MODELS:
+        chosen["model"] = (MODELS[config.model.name],)
+    sections = {}
+    for section, parts in chosen.items():
+        given = getattr(config, section)
+        refuse_foreign(given.options, parts, given.catalogues)
+        options = {key: value for part in parts for key, value in part.accept(given.options, section).items()}
+        sections[section] = given.model_copy(update={"options": options})
+    return config.model_copy(update=sections)
+
+
+MODEL_FOR_KIND = {"series": "lstm", "pairs": "transformer", "captions": "captioner"}
 
 
 def _model_for(spec: DataSpec) -> str:
+    if spec.kind == "text":
+        return "gpt" if spec.task == "tokens" else "lstm"
     if spec.kind != "image":
-        return "mlp"
+        return MODEL_FOR_KIND.get(spec.kind, "mlp")
     channels, height, width = spec.input_shape
     if max(height, width) > CONVOLUTIONAL_SIDE:
         return "resnet18"
@@ -160,7 +192,7 @@ def _monitor_for(spec: DataSpec) -> str:
 
 
 def _loss_for(spec: DataSpec) -> str:
-    return {"classification": "cross_entropy", "regression": "mse"}.get(spec.task, "bce")
+    return {"classification": "cross_entropy", "tokens": "cross_entropy", "regression": "mse"}.get(spec.task, "bce")
 
 
 def _lr_for(optimizer: str, *, residual: bool, dense: bool) -> float:

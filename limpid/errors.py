@@ -16,6 +16,11 @@ A message is complete in itself: what was wrong and where (file, row, column, la
 what to do about it. The command line prints it without a traceback and exits with `exit_code`.
 """
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class LimpidError(Exception):
     """Something the user can mend; `str(error)` is the whole message."""
@@ -76,6 +81,17 @@ class Stopped(LimpidError):
         self.signal = signal
         self.exit_code = {"SIGINT": 130, "SIGTERM": 143}[signal]
 
-    def resumable(self, run: object) -> "Stopped":
+    def resumable(self, run: object) -> Stopped:
         """The same, with the command that continues the run in this folder."""
         return Stopped(f"{self} Continue with: limpid train --resume {run}", self.signal)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word closest to a mistyped one, or None; of dotted words the last part may match alone."""
+    known = list(known)
+    tails = {name.rpartition(".")[2]: name for name in known}
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if found:
+        return found[0]
+    found = difflib.get_close_matches(word.rpartition(".")[2], tails, n=1, cutoff=0.6)
+    return tails[found[0]] if found else None

@@ -18,7 +18,8 @@ from sklearn.utils import Tags, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from limpid.config import Config, config_from_dict
+from limpid.config import Config
+from limpid.config_reader import config_from_dict
 from limpid.errors import ConfigError
 from limpid.spec import Task
 
@@ -65,7 +66,7 @@ class _NetworkEstimator(BaseEstimator):
     def _fit(self, X: NDArray[np.float32], y: NDArray[Any], *, task: Task) -> None:
         """Train on validated rows; y holds codes 0 to K-1 (int64) or values (float32, (N, T))."""
         from limpid.fitting import fit_arrays
-        from limpid.objectives.objective import build_objective
+        from limpid.objectives.registry import build_objective
 
         config = self._config(len(X))
         fitted = fit_arrays(np.require(X, requirements=["C", "W"]), y, task=task, config=config)

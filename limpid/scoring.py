@@ -14,7 +14,6 @@ from torch import Tensor
 
 from limpid.data.dataset import Split
 from limpid.device import cpu_rates
-from limpid.objectives.intervals import interval_of
 from limpid.record.files import write_file
 from limpid.record.run import Run
 from limpid.training.position import Position
@@ -42,9 +41,10 @@ def score_run(wiring: Wiring, run: Run, position: Position) -> dict[str, Any] | 
         wiring.network,
         wiring.evaluation_loader(split).epoch(0),
         context=autocast(wiring.plan.device, wiring.plan.precision),
+        keep=objective.keep,
     )
     decision = objective.predict(outputs)
-    losses = objective.losses(outputs, target)
+    losses = objective.kept_losses(outputs, target)
     metrics = objective.metrics(outputs, target)
     probabilities = objective.probabilities(outputs)
     row = {
@@ -52,9 +52,9 @@ def score_run(wiring: Wiring, run: Run, position: Position) -> dict[str, Any] | 
         "step": position.stopping.best_step or position.step,
         "epoch": position.stopping.best_epoch or position.epoch,
         "n": len(target),
-        "loss": losses.mean().item(),
+        "loss": objective.kept_loss(outputs, target).item(),
         **metrics,
-        "interval": {objective.score: list(interval_of(objective.score, decision.cpu(), target.cpu()))},
+        "interval": {objective.score: list(objective.interval(outputs, target))},
         "score": objective.score,
         "chance_loss": objective.chance(target),
     }
@@ -72,7 +72,7 @@ def throughput(wiring: Wiring, position: Position, seconds_total: float) -> dict
     A training step costs three passes of two operations per multiply-add: forward, gradient of the inputs, gradient
     of the weights. The rates are those of limpid.device; on a GPU the floor is not measured.
     """
-    samples = position.epoch * len(wiring.dataset.train)
+    samples = position.samples
     row = {
         "samples_per_second": samples / max(position.seconds, 1e-9),
         "seconds_training": position.seconds,

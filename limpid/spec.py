@@ -10,7 +10,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Task = Literal["classification", "binary", "multilabel", "regression"]
+Task = Literal["classification", "binary", "multilabel", "regression", "tokens"]
+Kind = Literal["image", "vector", "table", "array", "series", "text", "pairs", "captions"]
+
+
+# The first tokens of every vocabulary.
+PADDING, UNKNOWN, START, END = range(4)
 
 
 class DataSpec(BaseModel):
@@ -22,9 +27,15 @@ class DataSpec(BaseModel):
     - kind "vector": (float32 of shape (B, F),), not yet scaled
     - kind "table":  (float32 numbers (B, F),) or (numbers (B, F), int64 codes (B, len(cardinalities)))
     - kind "array":  (tensor of any other shape (B, ...),)
+    - kind "series": (float32 (B, T, F), int64 lengths (B,)), zero beyond a sequence's length; input_shape (T, F)
+    - kind "text":   (int64 tokens (B, T), int64 lengths (B,)), PADDING beyond the length; input_shape (T,)
+    - kind "pairs":  (int64 source tokens (B, S), int64 lengths (B,), int64 given target tokens (B, T)); input_shape
+      (S,), output_shape (T,). The given tokens are the target behind a START; what is wanted ends with an END.
+    - kind "captions": (uint8 images (B, C, H, W), int64 given tokens (B, T)); input_shape (C, H, W), output_shape (T,)
 
     Targets of a batch: int64 (B,) for classification; float32 (B, num_outputs) in {0, 1} for binary and multilabel;
-    float32 (B, num_outputs) in the target's own units for regression.
+    float32 (B, num_outputs) in the target's own units for regression; int64 (B, T) for tokens, with -100 at places that
+    do not count. For tokens num_outputs is the size of the vocabulary that is predicted.
 
     `scale_mean` and `scale_std` standardise the first input: per channel for images (of values 0 to 1 if uint8), per
     feature for vectors and tables. They are learned from the training split and applied on the device by the model's
@@ -34,10 +45,12 @@ class DataSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    kind: Literal["image", "vector", "table", "array"]
+    kind: Kind
     task: Task
     input_shape: tuple[int, ...]  # of the first input, without the batch: (C, H, W), (F,), ...
-    num_outputs: int  # K classes; 1 for binary; number of labels or regression targets
+    output_shape: tuple[int, ...] = ()  # (T,) where outputs are sequences
+    num_outputs: int  # K classes; 1 for binary; number of labels, of regression targets, or of tokens
+    vocabulary: int = 0  # tokens that the first input is made of, the special ones included (text, pairs)
     classes: tuple[str, ...] = ()  # K names; 2 for binary (negative, positive); label names for multilabel
     target_names: tuple[str, ...] = ()
     feature_names: tuple[str, ...] = ()  # of the first input's F columns

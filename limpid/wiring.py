@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from limpid.catalogue.models import MODELS
+from limpid.catalogue.part import load_home
 from limpid.config import Config
 from limpid.data.augment import build_augment
 from limpid.data.dataset import Dataset, Split
@@ -22,13 +24,15 @@ from limpid.models.cost import layer_table
 from limpid.models.network import Network, wrap_module
 from limpid.models.registry import build_model
 from limpid.objectives.metrics import LOWER_IS_BETTER
-from limpid.objectives.objective import Objective, build_objective
+from limpid.objectives.objective import Objective
+from limpid.objectives.registry import build_objective
 from limpid.optim.averaging import WeightAverage
 from limpid.optim.optimizers import build_optimizer
 from limpid.optim.schedules import build_schedule
 from limpid.training.linear_road import onednn_wins, take_onednn_road
 from limpid.training.loop import Parts, Plan
 from limpid.training.pooled_road import take_pooled_conv_road
+from limpid.training.step import train_step
 
 EVAL_BATCH = 512  # samples; evaluation keeps no activations, so larger batches than in training pay
 # Updates from which compiling pays back on a GPU (it takes about a minute there). A guess: not measured yet. On CPUs it
@@ -140,7 +144,7 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None) ->
         channels_last=channels_last,
     )
     steps_per_epoch = -(-train.num_batches // config.optim.accumulate)
-    num_steps = steps_per_epoch * training.epochs
+    num_steps = min(steps_per_epoch * training.epochs, training.steps or steps_per_epoch * training.epochs)
     pays_back = device.type == "cuda" and num_steps >= COMPILE_FROM
     compiled = config.model.compile == "on" or (config.model.compile == "auto" and pays_back)
     config = config.model_copy(
@@ -154,6 +158,7 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None) ->
         network.compile()
     plan = Plan(
         num_epochs=training.epochs,
+        num_steps=num_steps,
         device=device,
         precision=precision,
         accumulate=config.optim.accumulate,
@@ -181,6 +186,7 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None) ->
             valid=None,
             average=WeightAverage(network, config.optim.ema) if config.optim.ema else None,
             name_of=dataset.train.name_of,
+            step=_step_of(config.model.name),
         ),
         plan=plan,
         channels_last=channels_last,
@@ -190,12 +196,19 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None) ->
     return _with_validation(wiring, dataset.valid)
 
 
+def _step_of(model_name: str) -> Callable[..., Tensor]:
+    """The training step of the architecture: forward, loss, backward, update, unless it brings its own."""
+    home = MODELS[model_name].step if model_name in MODELS else ""
+    return load_home(home) if home else train_step
+
+
 def _check(network: nn.Module, objective: Objective, config: Config, dataset: Dataset) -> None:
     """Notice before the first step what would end the run at some later one."""
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise ModelError("The model has no parameter that can be trained: none requires a gradient.")
     target = dataset.train.target[:2]
-    figures = ["loss", *objective.metrics(objective.prior.expand(len(target), -1), target)]
+    known_nothing = objective.keep(objective.prior_outputs(target), target)
+    figures = ["loss", *objective.metrics(known_nothing, target)]
     if config.training.monitor not in figures:
         raise ConfigError(
             f"training.monitor={config.training.monitor} is not a figure of {dataset.spec.task}. "

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 import limpid
-from limpid.config import Config, RecordConfig, config_from_dict, with_options
+from limpid.config import Config, RecordConfig
+from limpid.config_reader import config_from_dict, with_options
 from limpid.data.dataset import Dataset
 from limpid.data.sources import load_data as _load_data
 from limpid.data.sources import named_sources
 from limpid.device import prepare_cpu
 from limpid.errors import ConfigError, NonFiniteLoss, RecordError, Stopped
-from limpid.models.registry import models, takes_codes
+from limpid.models.registry import takes_codes
 from limpid.record.run import Run, new_run_path, refuse_occupied
 from limpid.scoring import score_run, throughput
 from limpid.training.checkpoint import TrainingState, decode, encode, state_digest
@@ -143,14 +144,6 @@ def compare(*runs: Run | str | Path) -> Comparison:
     from limpid.reporting.comparison import compare_runs
 
     return compare_runs([_open(run) for run in runs])
-
-
-def list_models() -> list[dict[str, Any]]:
-    """The architectures of our own, with the data that they take and the year that they are from."""
-    return [
-        {"name": entry.name, "data": ", ".join(entry.kinds), "year": entry.year, "what": entry.description}
-        for entry in models().values()
-    ]
 
 
 def list_datasets() -> list[dict[str, Any]]:

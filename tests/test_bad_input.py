@@ -191,7 +191,7 @@ def test_labels_with_spaces_unicode_and_markup(limpid: Limpid, tmp_path: Path) -
         (["--set", "optim.learning_rat=1"], "optim."),
         (["--set", "optm.lr=1"], "Nearest: optim"),
         (["--set", "lr=1"], "section.key=value"),
-        (["--optimizer", "adan"], "'adam'"),
+        (["--optimizer", "adan"], "Did you mean adam"),
         (["--model", "lenet"], "lenet5"),
     ],
 )

@@ -65,11 +65,17 @@ def test_json_lines_for_machines(limpid: Limpid) -> None:
 
 
 def test_config_file_set_and_flags_in_rising_precedence(limpid: Limpid, tmp_path: Path) -> None:
-    (tmp_path / "run.toml").write_text("[optim]\nlr = 0.5\nmomentum = 0.1\n[training]\nepochs = 1\n[data]\nsize = 60\n")
+    (tmp_path / "run.toml").write_text(
+        '[optim]\nname = "sgd"\nlr = 0.5\nmomentum = 0.1\n[training]\nepochs = 1\n[data]\nsize = 60\n'
+    )
     arguments = ["--config", "run.toml", "--lr", "0.25", "--set", "optim.momentum=0.2", "--out", "run", "--quiet"]
     assert limpid("train", "moons", *arguments).code == 0
     config = Run.open(tmp_path / "run").header["config"]
-    assert (config["optim"]["lr"], config["optim"]["momentum"], config["training"]["epochs"]) == (0.25, 0.2, 1)
+    assert (config["optim"]["lr"], config["optim"]["options"]["momentum"], config["training"]["epochs"]) == (
+        0.25,
+        0.2,
+        1,
+    )
 
 
 @pytest.mark.parametrize(

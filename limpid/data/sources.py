@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from limpid.config import DataConfig, nearest
+from limpid.config import DataConfig
 from limpid.data.dataset import Dataset
 from limpid.data.frames import FRAME_SUFFIXES, is_frame
-from limpid.errors import DataError
+from limpid.errors import DataError, nearest
 
 NAMED_SETS = {
     "mnist": "70,000 handwritten digits of 28x28 pixels, 10 classes",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from limpid.config import DataConfig, nearest
+from limpid.config import DataConfig
 from limpid.data.column_types import Type, as_numbers, infer_type
-from limpid.errors import DataError
+from limpid.errors import DataError, nearest
 
 if TYPE_CHECKING:
     import polars as pl

@@ -14,11 +14,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from limpid.config import Config, config_from_dict
+from limpid.config import Config
+from limpid.config_reader import config_from_dict
 from limpid.errors import CheckpointError, ModelError
 from limpid.models.network import wrap_module
 from limpid.models.registry import build_model
-from limpid.objectives.objective import Objective, build_objective
+from limpid.objectives.objective import Objective
+from limpid.objectives.registry import build_objective
 from limpid.record.run import Run
 from limpid.spec import DataSpec
 

@@ -76,3 +76,10 @@ def build_cifar_resnet(depth: int) -> Callable[[ModelConfig, DataSpec], nn.Modul
         return body
 
     return build
+
+
+build_resnet20 = build_cifar_resnet(20)
+build_resnet32 = build_cifar_resnet(32)
+build_resnet44 = build_cifar_resnet(44)
+build_resnet56 = build_cifar_resnet(56)
+build_resnet110 = build_cifar_resnet(110)

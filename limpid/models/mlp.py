@@ -14,20 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from limpid.config import ModelConfig
+from limpid.models.activations import make_activation
 from limpid.models.embedding import CategoryEmbedding
 from limpid.models.initialize import initialize
 from limpid.models.number_encoding import NumberEncoding
 from limpid.spec import DataSpec
 
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": lambda: nn.ReLU(inplace=True),
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-    "leaky_relu": lambda: nn.LeakyReLU(inplace=True),
-    "elu": lambda: nn.ELU(inplace=True),
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-}
 NORMS: dict[str, Callable[[int], nn.Module]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 DEFAULT_HIDDEN = (128, 64)
 
@@ -58,7 +50,7 @@ def build_mlp(config: ModelConfig, spec: DataSpec) -> nn.Module:
         layers.append(nn.Linear(width, width_out, bias=config.norm != "batch"))
         if config.norm in NORMS:
             layers.append(NORMS[config.norm](width_out))
-        layers.append(ACTIVATIONS[config.activation]())
+        layers.append(make_activation(config.activation))
         if config.dropout:
             layers.append(nn.Dropout(config.dropout))
         width = width_out

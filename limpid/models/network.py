@@ -28,8 +28,9 @@ class InputScale(nn.Module):
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
-        self.enabled = bool(spec.scale_mean) or spec.kind == "image"
-        shape = (-1, 1, 1) if spec.kind == "image" else (-1,)
+        pictures = spec.kind in ("image", "captions")
+        self.enabled = bool(spec.scale_mean) or pictures
+        shape = (-1, 1, 1) if pictures else (-1,)
         std = torch.tensor(spec.scale_std or (1.0,)).reshape(shape)
         self.register_buffer("mean", torch.tensor(spec.scale_mean or (0.0,)).reshape(shape))
         self.register_buffer("inv_std", torch.where(std > 0, 1 / std, 1.0))
@@ -74,8 +75,18 @@ class Network(nn.Module):
 
 def example_inputs(spec: DataSpec, batch: int, *, device: torch.device | str = "cpu") -> tuple[Tensor, ...]:
     """Inputs of the form that the spec promises, all zero: what a probe of shapes or costs needs."""
-    dtype = torch.uint8 if spec.kind == "image" else torch.float32
-    first = torch.zeros((batch, *spec.input_shape), dtype=dtype, device=device)
+    shape = (batch, *spec.input_shape)
+    if spec.kind in ("series", "text", "pairs"):
+        first = torch.zeros(shape, dtype=torch.float32 if spec.kind == "series" else torch.int64, device=device)
+        lengths_B = torch.full((batch,), spec.input_shape[0], dtype=torch.int64, device=device)
+        if spec.kind != "pairs":
+            return first, lengths_B
+        return first, lengths_B, torch.zeros((batch, *spec.output_shape), dtype=torch.int64, device=device)
+    first = torch.zeros(
+        shape, dtype=torch.uint8 if spec.kind in ("image", "captions") else torch.float32, device=device
+    )
+    if spec.kind == "captions":
+        return first, torch.zeros((batch, *spec.output_shape), dtype=torch.int64, device=device)
     if not spec.cardinalities:
         return (first,)
     return first, torch.zeros((batch, len(spec.cardinalities)), dtype=torch.int64, device=device)
@@ -110,11 +121,12 @@ def check_output(network: Network, spec: DataSpec, *, name: str) -> None:
     finally:
         for module, training in modes.items():
             module.training = training
-    expected = (2, spec.num_outputs)
+    places = (spec.output_shape or spec.input_shape[:1]) if spec.task == "tokens" else ()
+    expected = (2, *places, spec.num_outputs)
     if not isinstance(outputs, Tensor) or tuple(outputs.shape) != expected or not outputs.is_floating_point():
         got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise ModelError(
-            f"{name}: expected outputs of shape (B, num_outputs) = {expected} for a batch of 2, got {got}. "
+            f"{name}: expected outputs of shape {expected} for a batch of 2, got {got}. "
             f"The last layer must give one column per output ({spec.task}: {spec.num_outputs})."
         )
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 NAN = math.nan
 
-LOWER_IS_BETTER = frozenset({"loss", "log_loss", "top5_error", "rmse", "mae"})
+LOWER_IS_BETTER = frozenset({"loss", "log_loss", "top5_error", "rmse", "mae", "perplexity"})
 
 
 def accuracy(prediction: Tensor, target: Tensor) -> float:

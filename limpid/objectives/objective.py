@@ -15,18 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from limpid.config import ObjectiveConfig
-from limpid.errors import ConfigError
 from limpid.objectives import metrics
-from limpid.objectives.class_weights import class_weights, log_frequencies
-from limpid.spec import DataSpec, Task
-
-TASK_LOSSES: dict[Task, tuple[str, ...]] = {  # the first is the task's own
-    "classification": ("cross_entropy",),
-    "binary": ("bce",),
-    "multilabel": ("bce",),
-    "regression": ("mse", "mae", "huber"),
-}
+from limpid.objectives.class_weights import log_frequencies
+from limpid.objectives.intervals import Interval, interval_of
 
 
 class Objective(ABC):
@@ -57,7 +48,23 @@ class Objective(ABC):
 
     @abstractmethod
     def metrics(self, outputs: Tensor, target: Tensor) -> dict[str, float]:
-        """Every figure of merit, from the outputs and targets of a whole split."""
+        """Every figure of merit, from what was kept of a whole split's outputs, and its targets."""
+
+    def keep(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """What evaluation keeps of a batch's outputs: all of them, unless they are too many."""
+        return outputs
+
+    def kept_loss(self, kept: Tensor, target: Tensor) -> Tensor:
+        """Mean loss of a split, from what was kept."""
+        return self.loss(kept, target)
+
+    def kept_losses(self, kept: Tensor, target: Tensor) -> Tensor:
+        """Loss of each sample of a split, from what was kept."""
+        return self.losses(kept, target)
+
+    def interval(self, kept: Tensor, target: Tensor) -> Interval:
+        """95 % interval of the score on this split."""
+        return interval_of(self.score, self.predict(kept).cpu(), target.cpu())
 
     def chance(self, target: Tensor) -> float:
         """Loss on this target of answering `prior` to everything.
@@ -65,8 +72,11 @@ class Objective(ABC):
         On the training split that is the entropy of the class frequencies, or 1 for the squared error of a
         standardised target.
         """
-        outputs = self.prior.to(target.device).expand(len(target), -1)
-        return float(self.loss(outputs, target))
+        return float(self.loss(self.prior_outputs(target), target))
+
+    def prior_outputs(self, target: Tensor) -> Tensor:
+        """`prior` as the answer to each sample of this target."""
+        return self.prior.to(target.device).expand(len(target), -1)
 
 
 class Classification(Objective):
@@ -240,30 +250,6 @@ class Regression(Objective):
     def _follow(self, tensor: Tensor) -> None:
         if self.mean_T.device != tensor.device:
             self.mean_T, self.std_T = self.mean_T.to(tensor.device), self.std_T.to(tensor.device)
-
-
-def build_objective(config: ObjectiveConfig, spec: DataSpec) -> Objective:
-    """The objective of the spec's task, with the configured loss.
-
-    Raises ConfigError for a loss, smoothing or class weights that the task does not have.
-    """
-    allowed = TASK_LOSSES[spec.task]
-    loss = allowed[0] if config.loss == "auto" else config.loss
-    if loss not in allowed:
-        raise ConfigError(f"objective.loss={loss} does not fit {spec.task}; use {' or '.join(allowed)}.")
-    smoothing = config.label_smoothing or 0.0
-    if spec.task == "regression" and smoothing:
-        raise ConfigError("objective.label_smoothing is for classes; this is a regression.")
-    weights = class_weights(config, spec)
-    if spec.task == "classification":
-        return Classification(spec.class_counts, spec.num_outputs, smoothing, weights)
-    if spec.task == "binary":
-        return Binary(spec.class_counts, smoothing, weights)
-    if spec.task == "multilabel":
-        return Multilabel(spec.class_counts, spec.num_train, spec.num_outputs, smoothing)
-    mean = torch.tensor(spec.target_mean or (0.0,) * spec.num_outputs, dtype=torch.float32)
-    std = torch.tensor(spec.target_std or (1.0,) * spec.num_outputs, dtype=torch.float32)
-    return Regression(mean, std, loss, config.huber_delta)
 
 
 def _smooth(target: Tensor, smoothing: float) -> Tensor:

@@ -1,9 +1,4 @@
-"""From the configuration to a torch optimiser.
-
-sgd     v <- mu v + g + lambda w        w <- w - lr v           (nesterov: w <- w - lr (g + mu v))
-adam    m, s <- moving averages of g, g^2       w <- w - lr m^ / (sqrt(s^) + eps)       (g includes lambda w)
-adamw   adam, and w <- (1 - lr lambda) w apart from the gradient (Loshchilov & Hutter 2019, arXiv 1711.05101)
-"""
+"""From the configuration to an optimiser over a model's parameters."""
 
 from __future__ import annotations
 
@@ -12,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from limpid.catalogue.optimizers import OPTIMIZERS
 from limpid.config import OptimConfig
 from limpid.errors import ModelError
 from limpid.optim.fused import FusedAdam, FusedSGD
@@ -19,6 +15,8 @@ from limpid.optim.param_groups import param_groups
 
 # Where torch updates all parameters of a group in one kernel; elsewhere it goes by lists of tensors.
 FUSED_DEVICES = {"cpu", "cuda"}
+
+Groups = list[dict[str, Any]]
 
 
 def build_optimizer(config: OptimConfig, model: nn.Module, *, fused: bool = True) -> torch.optim.Optimizer:
@@ -28,21 +26,36 @@ def build_optimizer(config: OptimConfig, model: nn.Module, *, fused: bool = True
     """
     assert config.name != "auto", "defaults.py resolves auto before anything is built"
     assert config.lr is not None and config.weight_decay is not None, "defaults.py resolves lr and weight_decay"
+    part = OPTIMIZERS.find(config.name)
     groups = param_groups(model, config.weight_decay, decay_all=config.decay_all)
     parameters = [p for group in groups for p in group["params"]]
     if not parameters:
         raise ModelError(f"{type(model).__name__} has no trainable parameter: nothing to train.")
     fused = fused and {p.device.type for p in parameters} <= FUSED_DEVICES and len({p.dtype for p in parameters}) == 1
-    # torch refuses Nesterov's step without momentum, where it would be plain descent
-    nesterov = config.nesterov and config.momentum > 0
+    optimizer: torch.optim.Optimizer = part.load()(
+        groups, lr=config.lr, fused=fused, **part.accept(config.options, "optim")
+    )
+    return optimizer
+
+
+def build_sgd(groups: Groups, *, lr: float, fused: bool, momentum: float, nesterov: bool) -> torch.optim.Optimizer:
+    nesterov = nesterov and momentum > 0  # torch refuses the look-ahead without momentum, where it is plain descent
     if fused:
-        if config.name == "sgd":
-            return FusedSGD(groups, lr=config.lr, momentum=config.momentum, weight_decay=0.0, nesterov=nesterov)
-        decoupled = config.name == "adamw"
-        options: dict[str, Any] = {"lr": config.lr, "betas": config.betas, "eps": config.eps, "weight_decay": 0.0}
-        return FusedAdam(groups, decoupled=decoupled, **options)
-    if config.name == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov)
-    if config.name == "adam":
-        return torch.optim.Adam(groups, lr=config.lr, betas=config.betas, eps=config.eps)
-    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps)
+        return FusedSGD(groups, lr=lr, momentum=momentum, weight_decay=0.0, nesterov=nesterov)
+    return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov)
+
+
+def build_adam(
+    groups: Groups, *, lr: float, fused: bool, betas: tuple[float, float], eps: float
+) -> torch.optim.Optimizer:
+    if fused:
+        return FusedAdam(groups, lr=lr, betas=betas, eps=eps, weight_decay=0.0, decoupled=False)
+    return torch.optim.Adam(groups, lr=lr, betas=betas, eps=eps)
+
+
+def build_adamw(
+    groups: Groups, *, lr: float, fused: bool, betas: tuple[float, float], eps: float
+) -> torch.optim.Optimizer:
+    if fused:
+        return FusedAdam(groups, lr=lr, betas=betas, eps=eps, weight_decay=0.0, decoupled=True)
+    return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps)

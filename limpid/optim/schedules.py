@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from limpid.catalogue.schedules import SCHEDULES
 from limpid.config import OptimConfig
 
 Schedule = Callable[[int], float]
@@ -19,14 +20,31 @@ ONE_CYCLE_START = 1 / 25
 def build_schedule(config: OptimConfig, *, num_steps: int, steps_per_epoch: int) -> Schedule:
     """The configured schedule over `num_steps` updates, as a function of the step."""
     assert config.schedule != "auto" and config.warmup is not None, "defaults.py resolves schedule and warm-up"
-    warmup_steps = round(config.warmup * num_steps)
-    if config.schedule == "one_cycle":
-        return one_cycle(num_steps, config.warmup, config.final_lr)
-    if config.schedule == "cosine":
-        return with_warmup(cosine(num_steps - warmup_steps, config.final_lr, start=warmup_steps), warmup_steps)
-    if config.schedule == "step":
-        return with_warmup(step_decay(config.step_epochs * steps_per_epoch, config.gamma), warmup_steps)
-    return with_warmup(constant, warmup_steps)
+    part = SCHEDULES.find(config.schedule)
+    schedule: Schedule = part.load()(
+        num_steps=num_steps,
+        steps_per_epoch=steps_per_epoch,
+        warmup=config.warmup,
+        **part.accept(config.options, "optim"),
+    )
+    return schedule
+
+
+def build_constant(*, num_steps: int, steps_per_epoch: int, warmup: float) -> Schedule:
+    return with_warmup(constant, round(warmup * num_steps))
+
+
+def build_step(*, num_steps: int, steps_per_epoch: int, warmup: float, step_epochs: int, gamma: float) -> Schedule:
+    return with_warmup(step_decay(step_epochs * steps_per_epoch, gamma), round(warmup * num_steps))
+
+
+def build_cosine(*, num_steps: int, steps_per_epoch: int, warmup: float, final_lr: float) -> Schedule:
+    warmup_steps = round(warmup * num_steps)
+    return with_warmup(cosine(num_steps - warmup_steps, final_lr, start=warmup_steps), warmup_steps)
+
+
+def build_one_cycle(*, num_steps: int, steps_per_epoch: int, warmup: float, final_lr: float) -> Schedule:
+    return one_cycle(num_steps, warmup, final_lr)
 
 
 def constant(step: int) -> float:

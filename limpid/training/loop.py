@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from limpid.optim.averaging import WeightAverage
 from limpid.training.checkpoint import TrainingState, capture, restore
 from limpid.training.nonfinite import explain_nonfinite, nonfinite_weights
 from limpid.training.position import Position
+from limpid.training.rows import Recorder, train_row, write_rows
 from limpid.training.signals import StopRequest
 from limpid.training.step import autocast, collect_outputs, train_step
 from limpid.training.stopping import EarlyStopping
@@ -37,17 +38,19 @@ class Loader(Protocol):
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Any]: ...
 
 
-class Recorder(Protocol):
-    """Where rows go: a run folder, or a list."""
-
-    def add(self, kind: str, **fields: Any) -> None: ...
-
-
 class Observer(Protocol):
     """Who watches: a terminal, or nobody."""
 
     def step(self, step: int, loss: float) -> None: ...
     def epoch(self, row: dict[str, Any], valid_row: dict[str, Any] | None) -> None: ...
+
+
+@runtime_checkable
+class Responsive(Protocol):
+    """A schedule that answers to how training goes: it reads the list of the epochs' figures, which grows."""
+
+    def __call__(self, step: int) -> float: ...
+    def follow(self, figures: list[float], *, higher_is_better: bool) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Parts:
     valid: Loader | None
     average: WeightAverage | None
     name_of: Callable[[int], str]
+    step: Callable[..., Tensor] = train_step  # a family whose update is not the gradient's brings its own
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class Plan:
     """Numbers of a run, all resolved."""
 
     num_epochs: int
+    num_steps: int  # updates of the whole run; the last epoch ends early where they are fewer than it would take
     device: torch.device
     precision: str
     accumulate: int = 1
@@ -119,6 +124,8 @@ def fit(
     if resume is not None:
         restore(resume, model, optimizer, parts.average)
         position, best = Position.from_dict(resume.progress), resume.best or best
+    if isinstance(parts.schedule, Responsive):
+        parts.schedule.follow(position.figures, higher_is_better=plan.higher_is_better)
     saved_at = time.perf_counter()
 
     def checkpoint() -> None:
@@ -138,7 +145,7 @@ def fit(
                 group["lr"] = peak_lr * parts.schedule(position.step)
             update = number == last or (number + 1) % plan.accumulate == 0
             try:
-                loss = train_step(
+                loss = parts.step(
                     model,
                     parts.objective,
                     optimizer,
@@ -178,6 +185,8 @@ def fit(
                 pulse = now
                 read_losses(position, unread)
                 observer.step(position.step, position.losses[-1])
+            if position.step == plan.num_steps:
+                break
         read_losses(position, unread)
         position.add_seconds(time.perf_counter() - clock)
 
@@ -188,9 +197,19 @@ def fit(
             cause = f"The update made the weights of {overflown} infinite: lower optim.lr, or set optim.clip_norm=1."
             raise NonFiniteLoss(describe_failure(cause, position))
         position.epoch, position.batch = position.epoch + 1, 0
+        position.samples += sum(position.sizes)
         row = train_row(position, optimizer.param_groups[0]["lr"])
         valid_row = evaluate(parts, plan, context, position) if parts.valid is not None else None
-        write_rows(recorder, position, plan, parts.schedule, peak_lrs[0], row, valid_row)
+        write_rows(
+            recorder,
+            position,
+            row,
+            valid_row,
+            accumulate=plan.accumulate,
+            log_every=plan.log_every,
+            lr_at=lambda step: peak_lrs[0] * parts.schedule(step),
+        )
+        position.figures.append((valid_row or row)[plan.monitor if valid_row else "loss"])
         if valid_row is None or position.stopping.observe(
             valid_row[plan.monitor], epoch=position.epoch, step=position.step
         ):
@@ -235,50 +254,14 @@ def clone_weights(parts: Parts) -> dict[str, Tensor]:
         return {name: tensor.detach().clone() for name, tensor in parts.model.state_dict().items()}
 
 
-def train_row(position: Position, lr: float) -> dict[str, Any]:
-    """The epoch in numbers. Its loss is the sample-weighted mean over the batches."""
-    num_samples = sum(position.sizes)
-    total = math.fsum(loss * size for loss, size in zip(position.losses, position.sizes, strict=True))
-    return {
-        "split": "train",
-        "step": position.step,
-        "epoch": position.epoch,
-        "loss": total / num_samples,
-        "lr": lr,
-        "samples_per_second": num_samples / max(position.epoch_seconds, 1e-9),
-        "seconds": position.epoch_seconds,
-    }
-
-
 def evaluate(parts: Parts, plan: Plan, context: Any, position: Position) -> dict[str, Any]:
     """Loss and metrics of the whole validation split, with the averaged weights where there are any."""
     assert parts.valid is not None
     with nullcontext() if parts.average is None else parts.average.averaged(parts.model):
-        outputs, target = collect_outputs(parts.model, parts.valid.epoch(0), context=context)
-    loss = parts.objective.loss(outputs, target).item()
-    metrics = parts.objective.metrics(outputs, target)
+        kept, target = collect_outputs(parts.model, parts.valid.epoch(0), context=context, keep=parts.objective.keep)
+    loss = parts.objective.kept_loss(kept, target).item()
+    metrics = parts.objective.metrics(kept, target)
     return {"split": "valid", "step": position.step, "epoch": position.epoch, "loss": loss, **metrics}
-
-
-def write_rows(
-    recorder: Recorder,
-    position: Position,
-    plan: Plan,
-    schedule: Callable[[int], float],
-    peak_lr: float,
-    row: dict[str, Any],
-    valid_row: dict[str, Any] | None,
-) -> None:
-    """One row for every `log_every`-th batch of the epoch, one for the epoch, one for its evaluation."""
-    updates = -(-len(position.losses) // plan.accumulate)
-    for number in range(0, len(position.losses), plan.log_every):
-        step = position.step - updates + number // plan.accumulate
-        recorder.add(
-            "metric", split="train_step", step=step + 1, loss=position.losses[number], lr=peak_lr * schedule(step)
-        )
-    recorder.add("metric", **row)
-    if valid_row is not None:
-        recorder.add("metric", **valid_row)
 
 
 def describe_failure(cause: str, position: Position) -> str:

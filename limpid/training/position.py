@@ -18,6 +18,8 @@ class Position:
     step: int = 0  # updates of the weights
     losses: list[float] = field(default_factory=list)  # of these batches, each the mean of its samples
     sizes: list[int] = field(default_factory=list)  # samples of these batches
+    samples: int = 0  # taken in completed epochs
+    figures: list[float] = field(default_factory=list)  # the monitored one of each completed epoch
     epoch_seconds: float = 0.0  # spent in them
     seconds: float = 0.0  # spent in all training steps of the run
     finished: bool = False

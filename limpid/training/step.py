@@ -6,7 +6,7 @@ Shapes: B samples of a batch, N samples of a split.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
@@ -83,11 +83,15 @@ def train_step(
 
 @torch.inference_mode()
 def collect_outputs(
-    model: nn.Module, batches: Iterable[Batch], *, context: AbstractContextManager[Any] | None = None
+    model: nn.Module,
+    batches: Iterable[Batch],
+    *,
+    context: AbstractContextManager[Any] | None = None,
+    keep: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Outputs and targets of a whole split in evaluation mode, as float32 (N, ...) and (N, ...) on the device.
 
-    The model's training flag is left as it was found.
+    `keep` reduces a batch's outputs to what is needed of them. The model's training flag is left as it was found.
     """
     was_training = model.training
     model.eval()
@@ -95,7 +99,8 @@ def collect_outputs(
     try:
         with context or nullcontext():
             for batch in batches:
-                outputs.append(model(*batch.inputs).float())
+                answer = model(*batch.inputs).float()
+                outputs.append(answer if keep is None else keep(answer, batch.target))
                 targets.append(batch.target)
     finally:
         model.train(was_training)

@@ -11,10 +11,12 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from limpid.config import Config, config_from_dict
+from limpid.config import Config
+from limpid.config_reader import config_from_dict
 from limpid.models.network import wrap_module
 from limpid.models.registry import build_model
-from limpid.objectives.objective import Objective, build_objective
+from limpid.objectives.objective import Objective
+from limpid.objectives.registry import build_objective
 from limpid.record.run import Run
 from limpid.spec import DataSpec
 

@@ -88,7 +88,7 @@ def test_wrap_module_accepts_a_fitting_module_and_restores_its_modes() -> None:
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (nn.Sequential(nn.Flatten(), nn.Linear(192, 4)), r"\(B, num_outputs\) = \(2, 5\).*got \(2, 4\)"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(192, 4)), r"of shape \(2, 5\).*got \(2, 4\)"),
         (nn.Sequential(nn.Flatten(), nn.Linear(100, 5)), r"Sequential cannot take.*\(2, 3, 8, 8\) uint8"),
         (nn.Identity(), r"got \(2, 3, 8, 8\)"),
     ],

@@ -117,7 +117,7 @@ def test_cross_entropy_is_nll_of_log_softmax() -> None:
 @pytest.mark.parametrize(("error", "expected"), [(0.5, 0.125), (1.0, 0.5), (2.0, 1.5), (-3.0, 2.5)])
 def test_huber_golden(error: float, expected: float) -> None:
     plain = NUMBERS.model_copy(update={"num_outputs": 1, "target_mean": (0.0,), "target_std": (1.0,)})
-    objective = objective_of(plain, loss="huber", huber_delta=1.0)
+    objective = objective_of(plain, loss="huber", delta=1.0)
     assert objective.loss(torch.tensor([[error]]), torch.tensor([[0.0]])).item() == expected
 
 
@@ -125,7 +125,7 @@ def test_huber_is_mean_of_targets_and_follows_delta() -> None:
     f_BT, y_BT = batch_of(NUMBERS)
     e_BT = (f_BT - (y_BT - torch.tensor([100.0, -1.0])) / torch.tensor([10.0, 0.5])).abs()
     expected = torch.where(e_BT <= 0.7, e_BT**2 / 2, 0.7 * (e_BT - 0.35)).mean()
-    torch.testing.assert_close(objective_of(NUMBERS, loss="huber", huber_delta=0.7).loss(f_BT, y_BT), expected)
+    torch.testing.assert_close(objective_of(NUMBERS, loss="huber", delta=0.7).loss(f_BT, y_BT), expected)
 
 
 @pytest.mark.spec("B39")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from limpid.catalogue.optimizers import OPTIMIZERS
 from limpid.config import OptimConfig
 from limpid.errors import ModelError
 from limpid.optim import build_optimizer, param_groups
@@ -84,7 +85,7 @@ def test_sgd_has_torchs_names_and_defaults() -> None:
     group = build_optimizer(OptimConfig(name="sgd", lr=0.1, momentum=0.0, weight_decay=0.0), Point()).param_groups[0]
     ours = {"lr", "momentum", "weight_decay", "nesterov"}
     defaults = {k: v.default for k, v in inspect.signature(torch.optim.SGD).parameters.items()}
-    assert ours <= set(OptimConfig.model_fields) & set(defaults)
+    assert ours <= {*OptimConfig.model_fields, *OPTIMIZERS["sgd"].options} & set(defaults)
     assert {k: group[k] for k in ("momentum", "dampening", "weight_decay", "nesterov")} == {
         k: defaults[k] for k in ("momentum", "dampening", "weight_decay", "nesterov")
     }

@@ -1,0 +1,25 @@
+"""Random changes of training images by name; each is switched on by its option in section `augment`."""
+
+from __future__ import annotations
+
+from limpid.catalogue.part import Catalogue, Part
+
+
+def _change(name: str, what: str, source: str) -> Part:
+    return Part(name=name, home="limpid.data.augment:build_augment", what=what, source=source)
+
+
+AUGMENTATIONS: Catalogue[Part] = Catalogue(
+    "augmentation",
+    "augment",
+    (
+        _change("flip", "mirror left to right, every other image", "Krizhevsky et al. 2012"),
+        _change("crop", "shift by some pixels", "LeCun et al. 1998; Krizhevsky et al. 2012"),
+        _change("scale", "crops of a random share of the area, scaled up again", "Szegedy et al. 2014"),
+        _change("rotation", "turn by some degrees", "Simard et al. 2003"),
+        _change("jitter", "change brightness, contrast and saturation", "Howard 2013"),
+        _change("cutout", "erase a square", "DeVries & Taylor 2017 (arXiv 1708.04552)"),
+        _change("mixup", "blend pairs of images and their labels", "Zhang et al. 2017 (arXiv 1710.09412)"),
+        _change("cutmix", "paste a patch of another image, labels by area", "Yun et al. 2019 (arXiv 1905.04899)"),
+    ),
+)

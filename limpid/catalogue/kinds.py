@@ -1,0 +1,53 @@
+"""All catalogues together: find a part by any word, and describe it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from limpid.catalogue.activations import ACTIVATIONS
+from limpid.catalogue.augmentations import AUGMENTATIONS
+from limpid.catalogue.initializers import INITIALIZERS
+from limpid.catalogue.losses import LOSSES
+from limpid.catalogue.models import MODELS
+from limpid.catalogue.optimizers import OPTIMIZERS
+from limpid.catalogue.part import Catalogue, Part
+from limpid.catalogue.regularizers import REGULARIZERS
+from limpid.catalogue.schedules import SCHEDULES
+from limpid.errors import ConfigError, nearest
+
+KINDS: tuple[Catalogue[Any], ...] = (
+    MODELS,
+    LOSSES,
+    OPTIMIZERS,
+    SCHEDULES,
+    ACTIVATIONS,
+    INITIALIZERS,
+    REGULARIZERS,
+    AUGMENTATIONS,
+)
+
+
+def find_everywhere(word: str) -> list[tuple[Catalogue[Any], Part]]:
+    """Every part that goes by this name, of any kind. Raises ConfigError naming the nearest."""
+    found = [(kind, kind[name]) for kind in KINDS if (name := kind.get_name(word)) is not None]
+    if not found:
+        hint = nearest(word, [name for kind in KINDS for name in kind])
+        raise ConfigError(f"There is no part {word!r}." + (f" Did you mean {hint}?" if hint else ""))
+    return found
+
+
+def describe(kind: Catalogue[Any], part: Part) -> str:
+    """The part as a few lines for people."""
+    lines = [f"{part.name} ({kind.kind}): {part.what}"]
+    if part.aliases:
+        lines.append(f"  also: {', '.join(part.aliases)}")
+    if part.formula:
+        lines.append(f"  formula: {part.formula}")
+    lines.append(f"  source: {part.source}")
+    if part.pitfall:
+        lines.append(f"  mind: {part.pitfall}")
+    for name, option in part.options.items():
+        limits = option.range_text() or (f"one of {', '.join(map(str, option.choices))}" if option.choices else "")
+        limits = f" ({limits})" if limits else ""
+        lines.append(f"  {kind.section}.{name} = {option.default}: {option.what}{limits}")
+    return "\n".join(lines)

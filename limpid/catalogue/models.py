@@ -1,0 +1,9 @@
+"""Architectures by name, from simple to complex. Any other name is looked for in torchvision and timm."""
+
+from __future__ import annotations
+
+from limpid.catalogue import convolutional, dense
+from limpid.catalogue.model_part import ModelPart
+from limpid.catalogue.part import Catalogue
+
+MODELS: Catalogue[ModelPart] = Catalogue("model", "model", (*dense.PARTS, *convolutional.PARTS))
