@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "record": {"errors", "config"},
     "training": BASE | {"optim", "record"},
     "reporting": {"errors", "spec", "record"},
-    "deploy": BASE | {"config_reader", "data", "models", "objectives", "record"},
+    "deploy": BASE | {"config_reader", "data", "models", "objectives", "record", "training"},
     "defaults": BASE,
     "wiring": BASE | FOLDERS | {"defaults"},
     "scoring": BASE | FOLDERS | {"wiring"},

@@ -10,8 +10,6 @@ import copy
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import Tensor, nn
 
 from limpid.config import Config
@@ -23,8 +21,7 @@ from limpid.objectives.objective import Objective
 from limpid.objectives.registry import build_objective
 from limpid.record.run import Run
 from limpid.spec import DataSpec
-
-BEST, LAST = "best.safetensors", "model.safetensors"
+from limpid.training.tensors import load_weights
 
 
 @dataclass(frozen=True)
@@ -65,11 +62,7 @@ def best_weights(run: Run) -> tuple[int, dict[str, Tensor]]:
     checkpoint = run.latest_checkpoint()
     if checkpoint is None:
         raise CheckpointError(f"{run.path} holds no valid checkpoint, so there are no weights. Train or resume it.")
-    name = BEST if BEST in checkpoint.files else LAST
-    try:
-        return checkpoint.step, load(checkpoint.read(name))
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{checkpoint.path / name} is not a safetensors file: {error}.") from None
+    return checkpoint.step, load_weights(checkpoint)
 
 
 def architecture(config: Config, spec: DataSpec, module: nn.Module | None, *, where: str) -> nn.Module:

@@ -58,7 +58,13 @@ class Run:
         """
         path = Path(path)
         refuse_occupied(path)
-        files.make_folder(path, exist_ok=True)
+        is_new = not path.exists()
+        with _removed_on_error(path if is_new else None):
+            files.make_folder(path, exist_ok=True)
+            return cls._fill(path, header)
+
+    @classmethod
+    def _fill(cls, path: Path, header: dict[str, Any]) -> Run:
         lock = RunLock(path)
         with _released_on_error(lock):
             refuse_occupied(path)  # another process may have filled it since the first look
@@ -222,4 +228,16 @@ def _released_on_error(lock: RunLock) -> Iterator[None]:
         yield
     except BaseException:
         lock.release()
+        raise
+
+
+@contextlib.contextmanager
+def _removed_on_error(path: Path | None) -> Iterator[None]:
+    """A folder that never became a run does not stay behind; a lock file is all that it may hold."""
+    try:
+        yield
+    except BaseException:
+        if path is not None and path.exists() and {entry.name for entry in path.iterdir()} <= {LOCK_NAME}:
+            (path / LOCK_NAME).unlink(missing_ok=True)
+            path.rmdir()
         raise

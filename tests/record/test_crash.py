@@ -144,6 +144,15 @@ def test_after_a_full_disk_the_same_run_saves_again(tmp_path: Path) -> None:
         assert run.latest_checkpoint().step == 2  # type: ignore[union-attr]
 
 
+def test_a_disk_full_from_the_start_leaves_no_folder(tmp_path: Path) -> None:
+    operations = list_operations(lambda: Run.create(tmp_path / "whole", {}).close())
+    for n in range(1, len(operations) + 1):
+        with hook(fail_at(n, errno.ENOSPC, persistent=False)), pytest.raises(RecordError):
+            Run.create(tmp_path / "run", {}).close()
+        assert not (tmp_path / "run").exists() or (tmp_path / "run" / "run.json").exists()
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_power_loss_at_any_operation_of_a_save_leaves_old_or_new(tmp_path: Path, case: str) -> None:
     before, step = CASES[case]
