@@ -116,9 +116,10 @@ def _build(file: TableFile, name: str, config: DataConfig, seed: int, takes_code
     if config.test is not None:
         form = replace(file, frame=file.frame.clear())
         encode_test = partial(_test_split, config.test, roles, types, fitted.encoder, coder)
-        encode_test(test_file)
+        encode_test(test_file)  # finds faulty cells before training; the rows are made anew when they are asked for
         make_test = partial(_read_test_split, encode_test, config, form, roles)
-    make_test()  # finds faulty cells before training; the rows are made anew when they are asked for
+    else:
+        make_test()
     for entry in fitted.columns:
         entry["type"] = types.get(entry["name"], entry["type"])
     counts = (len(train), len(valid), num_test if config.test is not None else len(test))
