@@ -53,6 +53,8 @@ def train(
     # what computes, and how it learns
     model: Annotated[str | None, typer.Option("--model", "-m", help="architecture; see `limpid models`")] = None,
     pretrained: Annotated[bool | None, typer.Option("--pretrained", help="start from published weights")] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="run folder whose weights are taken over")] = None,
+    freeze: Annotated[str | None, typer.Option(help="backbone, number of leading blocks, or pattern of names")] = None,
     hidden: Annotated[str | None, typer.Option(help="widths of an MLP's hidden layers, such as 128,64")] = None,
     dropout: Annotated[float | None, typer.Option(help="share of hidden units dropped")] = None,
     loss: Annotated[str | None, typer.Option(help="cross_entropy, bce, mse, mae or huber")] = None,
@@ -86,6 +88,8 @@ def train(
     from limpid.config_reader import load_config, override, with_options
     from limpid.reporting.terminal import Screen
 
+    if "from_" in named:
+        named["start"] = named.pop("from_")
     if "types" in named:
         named["types"] = dict(_pair(text) for text in named["types"])
     if "hidden" in named:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from limpid.catalogue.activations import ACTIVATIONS
+from limpid.catalogue.call import read_call
 from limpid.catalogue.initializers import INITIALIZERS
 from limpid.catalogue.losses import LOSSES
 from limpid.catalogue.models import MODELS
@@ -23,6 +24,11 @@ from limpid.catalogue.schedules import SCHEDULES
 def _named_in(catalogue: Catalogue[Any]) -> AfterValidator:
     """A word that the catalogue knows, as the name that it has there; "auto" stays open."""
     return AfterValidator(lambda word: word if word in (None, "auto") else catalogue.find(word).name)
+
+
+def _called_from(catalogue: Catalogue[Any]) -> AfterValidator:
+    """A word that the catalogue knows, with options in brackets or without; None and "own" stay as they are."""
+    return AfterValidator(lambda text: text if text in (None, "own") else read_call(catalogue, text).text)
 
 
 def _own_name(word: str) -> str:
@@ -140,11 +146,18 @@ class ModelConfig(PartSection):
         default="auto", description="architecture, by name or as a pattern of layers; `limpid models` lists them"
     )
     hidden: tuple[int, ...] | None = Field(default=None, description="widths of an MLP's hidden layers")
-    activation: Annotated[str, _named_in(ACTIVATIONS)] = Field(
-        default="relu", description="non-linearity; `limpid activations` lists them"
+    activation: Annotated[str, _called_from(ACTIVATIONS)] = Field(
+        default="relu", description="non-linearity, such as relu or leaky_relu(0.1); `limpid activations` lists them"
     )
-    init: Annotated[str | None, _named_in(INITIALIZERS)] = Field(
-        default=None, description="first weights; None: the model's own. `limpid initializers` lists them"
+    init: Annotated[str | None, _called_from(INITIALIZERS)] = Field(
+        default=None,
+        description="first weights, such as normal(0, 0.01); None: the model's own. `limpid initializers` lists them",
+    )
+    bias_init: Annotated[str, _called_from(INITIALIZERS)] = Field(
+        default="own", description="first biases of dense, convolutional and recurrent layers; own: the model's"
+    )
+    embedding_init: Annotated[str, _called_from(INITIALIZERS)] = Field(
+        default="own", description="first vectors of embeddings; own: the model's"
     )
     norm: Literal["none", "batch", "layer"] | None = Field(default=None, description="normalisation in an MLP")
     dropout: float | None = Field(default=None, ge=0.0, lt=1.0, description="share of hidden units dropped")
@@ -154,6 +167,11 @@ class ModelConfig(PartSection):
     embedding: int | None = Field(default=None, ge=1, description="size of category embeddings; None: by cardinality")
     pretrained: bool = Field(default=False, description="start from published weights (torchvision, timm)")
     compile: Literal["auto", "off", "on"] = Field(default="auto", description="torch.compile, where it pays back")
+    start: str | None = Field(default=None, description="run folder or .safetensors file whose weights are taken over")
+    freeze: str = Field(
+        default="", description="what does not learn: backbone, a number of leading blocks, or a pattern of names"
+    )
+    thaw: int | None = Field(default=None, ge=1, description="epochs after which one more frozen block learns")
 
 
 class ObjectiveConfig(PartSection):
@@ -188,6 +206,9 @@ class OptimConfig(PartSection):
     clip_norm: float | None = Field(default=None, gt=0.0, description="largest global norm of the gradient")
     accumulate: int = Field(default=1, ge=1, description="batches whose gradients are averaged into one step")
     ema: float | None = Field(default=None, ge=0.0, lt=1.0, description="decay of the averaged weights; 0 is off")
+    layer_decay: float = Field(
+        default=1.0, gt=0.0, le=1.0, description="factor of the rate from each block to the one before it; 1: one rate"
+    )
 
 
 class RegularizeConfig(Section):
@@ -195,6 +216,7 @@ class RegularizeConfig(Section):
 
     l1: float = Field(default=0.0, ge=0.0, description="strength of the sum of |w|")
     l2: float = Field(default=0.0, ge=0.0, description="strength of half the sum of w^2, as a gradient")
+    l2_sum: float = Field(default=0.0, ge=0.0, description="strength of the sum of w^2 without the half: l2 / 2")
     proximal: bool = Field(default=False, description="l1 by soft thresholding after the step: exact zeros")
     on: str = Field(default="weights", description="weights (matrices and kernels), all, or a pattern of names")
     max_norm: float | None = Field(default=None, gt=0.0, description="largest norm of a unit's incoming weights")
@@ -217,14 +239,27 @@ class TrainingConfig(Section):
     threads: int | None = Field(default=None, ge=1, description="CPU threads; None: the cores this process may use")
     patience: int | None = Field(default=None, ge=0, description="epochs without improvement before stopping; 0: never")
     min_delta: float = Field(default=0.0, ge=0.0, description="least change of the monitored figure that counts")
+    baseline: float | None = Field(
+        default=None, description="figure to beat: epochs that do not are epochs without improvement"
+    )
     monitor: str = Field(
         default="auto", description="validation figure that picks the best weights (auto: loss or score)"
     )
+    mode: Literal["auto", "min", "max"] = Field(
+        default="auto", description="whether the monitored figure is to fall or to rise; auto knows its own figures"
+    )
+    restore_best: bool = Field(default=True, description="end with the weights of the best epoch, not of the last")
+    evaluate_from: int = Field(default=1, ge=1, description="first epoch that is followed by an evaluation")
+    evaluate_every: int = Field(default=1, ge=1, description="epochs from one evaluation to the next")
     checkpoint_seconds: float = Field(default=60.0, gt=0.0, description="time between checkpoints")
     checkpoint_steps: int | None = Field(
         default=None, ge=1, description="steps between checkpoints; overrides the time"
     )
     keep: int = Field(default=2, ge=1, description="checkpoints kept")
+    members: int = Field(default=1, ge=1, le=1000, description="networks whose probabilities are averaged")
+    ensemble: Literal["bagging", "seeds", "snapshot"] = Field(
+        default="bagging", description="what members differ by: bootstrap rows, seed, or cycle of one training"
+    )
 
 
 class RecordConfig(Section):

@@ -24,6 +24,8 @@ SHORT_NAMES = {
     "hidden": "model.hidden",
     "dropout": "model.dropout",
     "pretrained": "model.pretrained",
+    "start": "model.start",
+    "freeze": "model.freeze",
     "loss": "objective.loss",
     "label_smoothing": "objective.label_smoothing",
     "class_weights": "objective.class_weights",

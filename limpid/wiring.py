@@ -20,19 +20,25 @@ from limpid.data.loader import Loader
 from limpid.defaults import resolve
 from limpid.device import choose_device, choose_precision, machine_facts, prepare_cpu
 from limpid.errors import ConfigError, ModelError
+from limpid.models.blocks import blocks_of
 from limpid.models.cost import layer_table
+from limpid.models.freezing import Freezing
 from limpid.models.network import Network, wrap_module
 from limpid.models.registry import build_model
+from limpid.models.transfer import Account
 from limpid.objectives.metrics import LOWER_IS_BETTER
 from limpid.objectives.objective import Objective
 from limpid.objectives.registry import build_objective
 from limpid.optim.averaging import WeightAverage
+from limpid.optim.layer_decay import rate_scales
 from limpid.optim.optimizers import build_optimizer
 from limpid.optim.schedules import build_schedule
+from limpid.start import Start, begin
 from limpid.training.linear_road import onednn_wins, take_onednn_road
 from limpid.training.loop import Parts, Plan
 from limpid.training.pooled_road import take_pooled_conv_road
 from limpid.training.step import train_step
+from limpid.training.thawing import ThawingLoader
 
 EVAL_BATCH = 512  # samples; evaluation keeps no activations, so larger batches than in training pay
 # Updates from which compiling pays back on a GPU (it takes about a minute there). A guess: not measured yet. On CPUs it
@@ -53,6 +59,7 @@ class Wiring:
     parts: Parts
     plan: Plan
     channels_last: bool
+    account: Account | None = None  # of the weights that it started from
 
     def header(self, given: Config) -> dict[str, Any]:
         """What run.json says of this run, beside its name and time."""
@@ -60,8 +67,10 @@ class Wiring:
         model = {
             "name": self.config.model.name,
             "parameters": sum(p.numel() for p in self.network.parameters()),
+            "trainable": sum(p.numel() for p in self.network.parameters() if p.requires_grad),
             "macs": sum(layer["macs"] for layer in layers),
             "layers": layers,
+            "start": None if self.account is None else {"text": self.account.text(), **vars(self.account)},
         }
         return {
             "config": self.config.model_dump(mode="json"),
@@ -97,13 +106,14 @@ class Wiring:
         )
 
 
-def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None) -> Wiring:
+def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None, start: Start | None = None) -> Wiring:
     """Resolve what is open and build everything.
 
     Args:
         given: the configuration as the user gave it.
         dataset: split and prepared.
         module: a network of the user's own, instead of a named one.
+        start: weights that the network begins with, where they fit.
 
     Raises:
         ConfigError: a device that is not there, a figure to monitor that the task does not have, batches too small.
@@ -116,6 +126,7 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None) ->
     device = choose_device(training.device)
     prepare_cpu(training.threads)
     network = build_model(config.model, spec, seed=training.seed) if module is None else wrap_module(module, spec)
+    account = None if start is None else begin(network, start, spec)
     convolutional = any(isinstance(layer, nn.Conv2d) for layer in network.modules())
     precision = choose_precision(training.precision, device, convolutional=convolutional)
     assert training.batch_size is not None and training.epochs is not None and config.optim.ema is not None
@@ -133,6 +144,7 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None) ->
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     objective = build_objective(config.objective, spec)
     _check(network, objective, config, dataset)
+    optimizer, thaw = _optimizer_of(network, config, spec.num_outputs)
     train = Loader(
         dataset.train,
         batch_size=training.batch_size,
@@ -180,9 +192,9 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None) ->
         parts=Parts(
             model=network,
             objective=objective,
-            optimizer=build_optimizer(config.optim, network),
+            optimizer=optimizer,
             schedule=build_schedule(config.optim, num_steps=num_steps, steps_per_epoch=steps_per_epoch),
-            train=train,
+            train=train if thaw is None else ThawingLoader(train, config.model.thaw or 1, thaw),
             valid=None,
             average=WeightAverage(network, config.optim.ema) if config.optim.ema else None,
             name_of=dataset.train.name_of,
@@ -190,10 +202,35 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None) ->
         ),
         plan=plan,
         channels_last=channels_last,
+        account=account,
     )
     if dataset.valid is None:
         return wiring
     return _with_validation(wiring, dataset.valid)
+
+
+def _optimizer_of(
+    network: Network, config: Config, num_outputs: int
+) -> tuple[torch.optim.Optimizer, Callable[[int], None] | None]:
+    """Freeze what is to be frozen, and build the optimiser of what learns now or later.
+
+    The second value thaws so many blocks; None where nothing is to be thawed.
+    """
+    choice, thaws = config.model.freeze, config.model.thaw is not None
+    if thaws and not choice:
+        raise ConfigError("model.thaw lets frozen blocks learn one by one, and none is frozen: set model.freeze too.")
+    freezing = Freezing(network, choice, num_outputs) if choice else None
+    if freezing is not None and not thaws:
+        freezing.apply()
+    scales = None
+    if config.optim.layer_decay < 1.0:
+        blocks = [block.parameters for block in blocks_of(network, num_outputs)]
+        scales = rate_scales(blocks, config.optim.layer_decay)
+    optimizer = build_optimizer(config.optim, network, rate_scales=scales)
+    if freezing is None or not thaws:
+        return optimizer, None
+    freezing.apply()
+    return optimizer, freezing.apply
 
 
 def _step_of(model_name: str) -> Callable[..., Tensor]:

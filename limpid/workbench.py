@@ -21,6 +21,7 @@ from limpid.errors import ConfigError, NonFiniteLoss, RecordError, Stopped
 from limpid.models.registry import takes_codes
 from limpid.record.run import Run, new_run_path, refuse_occupied
 from limpid.scoring import score_run, throughput
+from limpid.start import load_start
 from limpid.training.checkpoint import TrainingState, decode, encode, state_digest
 from limpid.training.history import Silence
 from limpid.training.loop import fit
@@ -97,7 +98,8 @@ def train(
     if source is None:
         raise ConfigError("Nothing to train on: give a data source, for example limpid.train('digits').")
     _refuse_early(given.record)
-    wiring = wire(given, _load(source, given, y, module), module=module)
+    start = load_start(given.model.start) if given.model.start else None
+    wiring = wire(given, _load(source, given, y, module), module=module, start=start)
     return _train(wiring, _new_run(wiring, given), None, observer)
 
 
@@ -198,8 +200,9 @@ def _reopen(
             raise RecordError(f"{path}: the data {place} are not those that the run was trained on; restore them.")
         if config.model.name.startswith("module:") and module is None:
             raise RecordError(f"{path} was trained with a module of your own; hand it over as model= to resume.")
-        wiring = wire(config, dataset, module=module)
         checkpoint = run.latest_checkpoint()
+        start = load_start(config.model.start) if config.model.start and checkpoint is None else None
+        wiring = wire(config, dataset, module=module, start=start)
         for text in checkpoint.skipped if checkpoint else ():
             run.add("note", text=text)
         run.truncate_after(checkpoint.step if checkpoint else -1)

@@ -37,7 +37,7 @@ MACS: tuple[tuple[type[nn.Module] | tuple[type[nn.Module], ...], Callable[[Any, 
 
 
 def layer_table(model: nn.Module, spec: DataSpec) -> list[dict[str, Any]]:
-    """One row per layer, in the order of the network: name, kind, output_shape, parameters, macs.
+    """One row per layer, in the order of the network: name, kind, output_shape, parameters, trainable, macs.
 
     A layer is a module without children, or one that holds parameters of its own. `output_shape` leaves out the batch:
     (depth, height, width) for images. `macs` are multiply-adds of one sample; a layer that is used twice counts twice,
@@ -57,6 +57,7 @@ def layer_table(model: nn.Module, spec: DataSpec) -> list[dict[str, Any]]:
             "kind": type(module).__name__,
             "output_shape": (),
             "parameters": sum(p.numel() for p in fresh),
+            "trainable": any(p.requires_grad for p in own),
             "macs": 0,
         }
         hooks.append(module.register_forward_hook(_filler(rows[module])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from limpid.catalogue.optimizers import OPTIMIZERS
 from limpid.config import OptimConfig
 from limpid.errors import ModelError
 from limpid.optim.fused import FusedAdam, FusedSGD
+from limpid.optim.layer_decay import split_by_rate
 from limpid.optim.param_groups import param_groups
 
 # Where torch updates all parameters of a group in one kernel; elsewhere it goes by lists of tensors.
@@ -19,15 +21,20 @@ FUSED_DEVICES = {"cpu", "cuda"}
 Groups = list[dict[str, Any]]
 
 
-def build_optimizer(config: OptimConfig, model: nn.Module, *, fused: bool = True) -> torch.optim.Optimizer:
+def build_optimizer(
+    config: OptimConfig, model: nn.Module, *, fused: bool = True, rate_scales: Mapping[int, float] | None = None
+) -> torch.optim.Optimizer:
     """The configured optimiser over the model's trainable parameters.
 
-    `fused` asks for the one-kernel update where device and dtype have it. Raises ModelError when nothing is trainable.
+    `fused` asks for the one-kernel update where device and dtype have it; `rate_scales` holds factors of the learning
+    rate by the ids of parameters (optim/layer_decay.py). Raises ModelError when nothing is trainable.
     """
     assert config.name != "auto", "defaults.py resolves auto before anything is built"
     assert config.lr is not None and config.weight_decay is not None, "defaults.py resolves lr and weight_decay"
     part = OPTIMIZERS.find(config.name)
     groups = param_groups(model, config.weight_decay, decay_all=config.decay_all)
+    if rate_scales:
+        groups = split_by_rate(groups, config.lr, rate_scales)
     parameters = [p for group in groups for p in group["params"]]
     if not parameters:
         raise ModelError(f"{type(model).__name__} has no trainable parameter: nothing to train.")

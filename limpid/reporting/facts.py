@@ -25,6 +25,7 @@ def layer_rows(reading: Reading) -> tuple[list[Row], Row, int]:
             "shape": _shape(layer.get("output_shape")),
             "parameters": _count(layer.get("parameters")),
             "macs": _count(layer.get("macs")),
+            "frozen": bool(layer.get("parameters")) and layer.get("trainable") is False,
         }
         for layer in layers[:MOST_LAYER_ROWS]
     ]
@@ -33,6 +34,17 @@ def layer_rows(reading: Reading) -> tuple[list[Row], Row, int]:
         for key in ("parameters", "macs")
     }
     return rows, total, max(0, len(layers) - MOST_LAYER_ROWS)
+
+
+def model_lines(reading: Reading) -> list[str]:
+    """Where the weights came from, and what of them was frozen when training began."""
+    model = reading.header.get("model") or {}
+    start = model.get("start")
+    lines = [plain(start.get("text", ""))] if isinstance(start, Mapping) else []
+    total, learning = model.get("parameters"), model.get("trainable")
+    if isinstance(total, int) and isinstance(learning, int) and learning < total:
+        lines.append(f"frozen when training began: {number(total - learning)} of {number(total)} parameters")
+    return lines
 
 
 def _shape(shape: Any) -> str:

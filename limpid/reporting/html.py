@@ -62,6 +62,7 @@ def render_report(reading: Reading) -> str:
         pictured=any(row["picture"] for row in wrong),
         layers=layer_rows,
         layer_total=layer_total,
+        model_lines=facts.model_lines(reading),
         layers_left_out=layers_left_out,
         config=facts.config_sections(reading),
         data_blocks=facts.data_blocks(reading),

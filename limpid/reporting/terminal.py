@@ -35,6 +35,7 @@ class Screen:
             print_resolved(
                 header.get("config") or {}, header.get("given") or {}, header.get("reasons"), stream=self._stream
             )
+            print_start(header.get("model") or {}, stream=self._stream)
         total = epochs * -(-wiring.parts.train.num_batches // wiring.plan.accumulate)
         self.progress.emit("run", path=str(run.path), data=header.get("data"), config=header.get("config"))
         self.progress.start(total, epochs)
@@ -98,6 +99,16 @@ def print_resolved(
     name_width, value_width = (max(columns_of(row[i]) for row in rows) for i in (0, 1))
     lines = [f"  {_pad(name, name_width)}  {_pad(value, value_width)}  {why}".rstrip() for name, value, why in rows]
     _print(["chosen:", *lines], stream)
+
+
+def print_start(model: Mapping[str, Any], *, stream: TextIO | None = None) -> None:
+    """The weights that the network started from, and how many of its parameters learn, where that is not all."""
+    total, learning = model.get("parameters"), model.get("trainable")
+    lines = [plain(model["start"]["text"])] if model.get("start") else []
+    if isinstance(total, int) and isinstance(learning, int) and learning < total:
+        lines.append(f"frozen: {number(total - learning)} of {number(total)} parameters")
+    if lines:
+        _print(lines, stream)
 
 
 def print_result(run: Run, *, json: bool = False, stream: TextIO | None = None) -> None:

@@ -1,0 +1,56 @@
+"""The weights that a run starts from: those of an earlier run, or of a .safetensors file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from limpid.errors import CheckpointError
+from limpid.models.blocks import head_of
+from limpid.models.network import Network
+from limpid.models.transfer import Account, take_weights
+from limpid.record.run import Run
+from limpid.spec import DataSpec
+from limpid.training.checkpoint import load_weights
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights by name, where they come from, and the data that they were learned on where that is known."""
+
+    place: str
+    weights: dict[str, Tensor]
+    spec: DataSpec | None
+
+
+def load_start(place: str) -> Start:
+    """The best weights of a run folder, or those of a .safetensors file.
+
+    Raises RecordError or CheckpointError when there are none at `place`.
+    """
+    path = Path(place).expanduser()
+    if path.suffix == ".safetensors" or path.is_file():
+        return Start(place, load_weights(path), None)
+    run = Run.open(path)
+    checkpoint = run.latest_checkpoint()
+    if checkpoint is None:
+        raise CheckpointError(f"{path} holds no valid checkpoint, so there are no weights to start from. Train it.")
+    return Start(place, load_weights(checkpoint), DataSpec.model_validate(run.header["data"]))
+
+
+def begin(network: Network, start: Start, spec: DataSpec) -> Account:
+    """Put the weights into the network, which keeps a new head where the classes or targets are others.
+
+    The scaling of the inputs is taken too, as the weights were learned behind it, unless the columns are others.
+
+    Raises ModelError when nothing fits.
+    """
+    leave = []
+    if start.spec is not None:
+        if (start.spec.classes, start.spec.target_names) != (spec.classes, spec.target_names):
+            leave.append(".".join(filter(None, ("body", head_of(network, spec.num_outputs)[0], ""))) or "body.")
+        if start.spec.feature_names != spec.feature_names:
+            leave.append("scale.")
+    return take_weights(network, start.weights, place=start.place, leave=leave)
