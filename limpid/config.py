@@ -106,6 +106,10 @@ class DataConfig(Section):
     window: int | None = Field(default=None, ge=1, description="series: steps that the network sees")
     horizon: int | None = Field(default=None, ge=1, description="series: steps ahead that it predicts")
     stride: int | None = Field(default=None, ge=1, description="series, text: steps between the starts of two windows")
+    times: Literal["check", "mend", "ignore"] = Field(
+        default="check",
+        description="series: refuse gaps, duplicate and unordered times; mend them; or take rows as they come",
+    )
     tokens: Literal["auto", "char", "word", "bpe"] = Field(default="auto", description="text: what a token is")
     vocabulary: int | None = Field(default=None, ge=8, description="text: most tokens, the four special ones included")
     context: int | None = Field(default=None, ge=2, description="text: tokens of a sample; longer ones are cut")
@@ -142,6 +146,16 @@ class ModelConfig(PartSection):
 
     catalogues: ClassVar[tuple[Catalogue[Any], ...]] = (MODELS,)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_is_not_dropped(cls, values: Any) -> Any:
+        keep = values.get("keep") if isinstance(values, Mapping) else None
+        if not isinstance(keep, int | float) or not 0.0 < keep <= 1.0:
+            return values
+        if values.get("dropout") is not None:
+            raise ValueError("keep and dropout are two words for one share: give one")
+        return {**values, "keep": None, "dropout": round(1.0 - keep, 12)}
+
     name: Annotated[str, AfterValidator(_own_name)] = Field(
         default="auto", description="architecture, by name or as a pattern of layers; `limpid models` lists them"
     )
@@ -161,6 +175,7 @@ class ModelConfig(PartSection):
     )
     norm: Literal["none", "batch", "layer"] | None = Field(default=None, description="normalisation in an MLP")
     dropout: float | None = Field(default=None, ge=0.0, lt=1.0, description="share of hidden units dropped")
+    keep: float | None = Field(default=None, gt=0.0, le=1.0, description="share of hidden units kept: 1 - dropout")
     numbers: Literal["auto", "plain", "piecewise"] = Field(
         default="auto", description="an MLP's numbers as they are, or piecewise-linear codes too (tables)"
     )

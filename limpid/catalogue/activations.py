@@ -1,12 +1,15 @@
-"""Activations by name. `home` is a function (**options) -> nn.Module."""
+"""Activations by name. `home` is a function (**options) -> nn.Module.
+
+Options are written behind the name, as in a call: `--set model.activation="leaky_relu(0.1)"`.
+"""
 
 from __future__ import annotations
 
-from limpid.catalogue.part import Catalogue, Part
+from limpid.catalogue.part import Catalogue, Option, Part
 
 ACTIVATIONS: Catalogue[Part] = Catalogue(
     "activation",
-    "model",
+    "model.activation",
     (
         Part(
             name="relu",
@@ -16,6 +19,7 @@ ACTIVATIONS: Catalogue[Part] = Catalogue(
             year=2010,
             formula="max(0, z)",
             pitfall="A unit whose input is never positive gets no gradient and stays dead.",
+            aliases=("rectifier", "rectified linear unit"),
         ),
         Part(
             name="tanh",
@@ -24,6 +28,7 @@ ACTIVATIONS: Catalogue[Part] = Catalogue(
             source="LeCun et al. 1998",
             formula="(e^z - e^-z) / (e^z + e^-z)",
             pitfall="Saturates: beyond |z| of 3 the gradient is below a hundredth.",
+            aliases=("hyperbolic tangent",),
         ),
         Part(
             name="sigmoid",
@@ -40,7 +45,19 @@ ACTIVATIONS: Catalogue[Part] = Catalogue(
             what="ReLU with a small slope below zero",
             source="Maas et al. 2013",
             year=2013,
-            formula="max(0.01 z, z)",
+            formula="max(slope z, z)",
+            pitfall="Two slopes are taught: 0.01 (the paper's and the libraries') and 0.1, which is leaky_relu(0.1).",
+            options={"slope": Option(0.01, "slope below zero", 0.0, 1.0)},
+        ),
+        Part(
+            name="prelu",
+            home="limpid.models.activations:prelu",
+            what="leaky ReLU whose slope is learned, one for the layer",
+            source="He et al. 2015 (arXiv 1502.01852)",
+            year=2015,
+            formula="max(0, z) + a min(0, z)",
+            pitfall="Weight decay would pull the slope to ReLU's 0; it is spared unless optim.decay_all is set.",
+            options={"slope": Option(0.25, "first slope below zero")},
         ),
         Part(
             name="elu",
@@ -48,7 +65,19 @@ ACTIVATIONS: Catalogue[Part] = Catalogue(
             what="exponential below zero",
             source="Clevert et al. 2015 (arXiv 1511.07289)",
             year=2015,
-            formula="z if z >= 0 else e^z - 1",
+            formula="z if z >= 0 else alpha (e^z - 1)",
+            pitfall="Only alpha = 1 has a slope without a jump at 0.",
+            options={"alpha": Option(1.0, "the limit far below zero, with its sign turned", 0.0)},
+        ),
+        Part(
+            name="selu",
+            home="limpid.models.activations:selu",
+            what="ELU scaled so that plain dense layers keep mean 0 and variance 1",
+            source="Klambauer et al. 2017 (arXiv 1706.02515)",
+            year=2017,
+            formula="1.0507 (z if z >= 0 else 1.6733 (e^z - 1))",
+            pitfall="Holds for weights of variance 1 / fan_in (our first weights before it) and without batch norm or "
+            "plain dropout.",
         ),
         Part(
             name="gelu",
@@ -57,6 +86,8 @@ ACTIVATIONS: Catalogue[Part] = Catalogue(
             source="Hendrycks & Gimpel 2016 (arXiv 1606.08415)",
             year=2016,
             formula="z Phi(z)",
+            pitfall="Published networks differ: BERT and GPT-2 were trained with gelu(tanh), an approximation.",
+            options={"approximate": Option("none", "Phi exactly, or by a tanh", choices=("none", "tanh"))},
         ),
         Part(
             name="silu",
@@ -66,6 +97,121 @@ ACTIVATIONS: Catalogue[Part] = Catalogue(
             year=2017,
             aliases=("swish",),
             formula="z / (1 + e^-z)",
+            pitfall="Not monotonous: it falls to -0.28 at z = -1.28.",
+        ),
+        Part(
+            name="mish",
+            home="limpid.models.activations:mish",
+            what="z times the tanh of its softplus",
+            source="Misra 2019 (arXiv 1908.08681)",
+            year=2019,
+            formula="z tanh(ln(1 + e^z))",
+            pitfall="Dearer than silu, which it resembles.",
+        ),
+        Part(
+            name="softplus",
+            home="limpid.models.activations:softplus",
+            what="smooth ReLU",
+            source="Dugas et al. 2001",
+            year=2001,
+            formula="ln(1 + e^(beta z)) / beta",
+            pitfall="Never zero and never negative: the mean of the layer drifts upwards.",
+            options={"beta": Option(1.0, "sharpness of the bend", 1e-6)},
+        ),
+        Part(
+            name="softsign",
+            home="limpid.models.activations:softsign",
+            what="from -1 to 1, with tails that fall like 1 / z",
+            source="Bergstra et al. 2009",
+            year=2009,
+            formula="z / (1 + |z|)",
+            pitfall="Reaches its limits so slowly that large inputs stay large for the next layer's sum.",
+        ),
+        Part(
+            name="scaled_tanh",
+            home="limpid.models.activations:scaled_tanh",
+            what="tanh that maps 1 to 1 and -1 to -1",
+            source="LeCun et al. 1998, Efficient BackProp, section 4.4",
+            year=1989,
+            formula="1.7159 tanh(2/3 z)",
+            pitfall="Meant for targets of +-1 and inputs of unit variance; it saturates like tanh.",
+            aliases=("lecun tanh",),
+        ),
+        Part(
+            name="relu6",
+            home="limpid.models.activations:relu6",
+            what="ReLU that stops at 6",
+            source="Krizhevsky 2010; Howard et al. 2017 (arXiv 1704.04861)",
+            year=2010,
+            formula="min(max(0, z), 6)",
+            pitfall="No gradient above 6 either. It is for 8-bit arithmetic.",
+        ),
+        Part(
+            name="hardtanh",
+            home="limpid.models.activations:hardtanh",
+            what="tanh from three straight lines",
+            source="Collobert 2004",
+            year=2004,
+            formula="min(max(-1, z), 1)",
+            pitfall="No gradient at all beyond 1 and -1.",
+        ),
+        Part(
+            name="hardswish",
+            home="limpid.models.activations:hardswish",
+            what="silu from parabola and lines",
+            source="Howard et al. 2019 (arXiv 1905.02244)",
+            year=2019,
+            formula="z min(max(0, z + 3), 6) / 6",
+            pitfall="No gradient below -3.",
+            aliases=("hard silu",),
+        ),
+        Part(
+            name="identity",
+            home="limpid.models.activations:identity",
+            what="nothing: the network stays linear, however deep",
+            source="the contrast case of every introduction",
+            formula="z",
+            pitfall="Depth collapses: a chain of linear layers is one linear layer.",
+            aliases=("linear activation",),
+        ),
+        Part(
+            name="step",
+            home="limpid.models.activations:step",
+            what="threshold: 1 above zero, else 0",
+            source="McCulloch & Pitts 1943; straight-through: Bengio et al. 2013 (arXiv 1308.3432)",
+            year=1943,
+            formula="1 if z > 0 else 0",
+            pitfall="Its derivative is 0 everywhere: layers below it do not learn. step(true) passes the gradient "
+            "through where |z| <= 1, which is a guess and no derivative.",
+            options={"straight_through": Option(False, "pass the gradient where |z| <= 1, in place of 0")},
+            aliases=("threshold", "heaviside"),
+        ),
+        Part(
+            name="maxout",
+            home="limpid.models.activations:maxout",
+            what="largest of k linear pieces, each with weights of its own",
+            source="Goodfellow et al. 2013 (arXiv 1302.4389)",
+            year=2013,
+            formula="max_i (w_i^T x + b_i)",
+            pitfall="k pieces take k times the weights of a dense layer; only model.name=mlp makes room for them.",
+            options={"pieces": Option(2, "linear pieces per unit", 2)},
+        ),
+        Part(
+            name="softmax",
+            home="limpid.models.activations:softmax",
+            what="shares that sum to 1 over the units of a layer",
+            source="Boltzmann 1868; Bridle 1990",
+            formula="e^z_i / sum_j e^z_j",
+            pitfall="Every loss here takes logits: a softmax of one's own at the output means softmax twice.",
+            aliases=("normalised exponential",),
+        ),
+        Part(
+            name="log_softmax",
+            home="limpid.models.activations:log_softmax",
+            what="logarithm of the softmax, finite for any finite input",
+            source="Bridle 1990",
+            formula="z_i - ln sum_j e^z_j",
+            pitfall="A second one changes nothing, so that cross_entropy on it is the NLL; a softmax before it would.",
         ),
     ),
 )

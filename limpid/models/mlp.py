@@ -2,6 +2,8 @@
 
     x_n = dropout(g(norm(W_n x_{n-1} + b_n)))        the last layer: W x + b alone
 
+Under maxout, W_n has k rows per unit, and g takes the largest of each unit's k values.
+
 Shapes: B batch, F numbers, N category columns.
 """
 
@@ -14,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from limpid.config import ModelConfig
-from limpid.models.activations import make_activation
+from limpid.models.activations import make_activation, num_pieces
+from limpid.models.dropout import make_dropout
 from limpid.models.embedding import CategoryEmbedding
 from limpid.models.initialize import initialize
 from limpid.models.number_encoding import NumberEncoding
@@ -45,14 +48,17 @@ def build_mlp(config: ModelConfig, spec: DataSpec) -> nn.Module:
     width = numbers.width if numbers else math.prod(spec.input_shape)
     width += embedding.width if embedding else 0
     layers: list[nn.Module] = [nn.Flatten()] if len(spec.input_shape) > 1 else []
+    if config.options["input_dropout"]:
+        layers.append(make_dropout(config.options["dropout_form"], config.options["input_dropout"]))
+    pieces = num_pieces(config.activation)
     for width_out in widths:
         # A batch norm subtracts the mean, and with it any bias before it.
-        layers.append(nn.Linear(width, width_out, bias=config.norm != "batch"))
+        layers.append(nn.Linear(width, width_out * pieces, bias=config.norm != "batch"))
         if config.norm in NORMS:
-            layers.append(NORMS[config.norm](width_out))
-        layers.append(make_activation(config.activation))
+            layers.append(NORMS[config.norm](width_out * pieces))
+        layers.append(make_activation(config.activation, takes_pieces=True))
         if config.dropout:
-            layers.append(nn.Dropout(config.dropout))
+            layers.append(make_dropout(config.options["dropout_form"], config.dropout))
         width = width_out
     head = nn.Linear(width, spec.num_outputs)
     body = nn.Sequential(*layers, head)
