@@ -1,6 +1,6 @@
 """Starting from weights that were learned elsewhere: which tensors are taken, and which stay new.
 
-    for every name of the network:  w <- w_source  where w_source has this name and shape (and is not left out)
+for every name of the network:  w <- w_source  where w_source has this name and shape (and is not left out)
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ class Account:
         return f"{said}; new: {_some(self.new)}" if self.new else f"{said}, none is new"
 
 
-def take_weights(network: nn.Module, weights: Mapping[str, Tensor], *, place: str, leave: Iterable[str] = ()) -> Account:
+def take_weights(
+    network: nn.Module, weights: Mapping[str, Tensor], *, place: str, leave: Iterable[str] = ()
+) -> Account:
     """Copy every tensor of `weights` whose name and shape the network has, bit for bit, and account for all.
 
     Args:

@@ -1,0 +1,111 @@
+"""Runs that start from others, and runs of which parts are frozen and thawed, through the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from limpid.errors import Stopped
+from limpid.record.run import Run
+from limpid.reporting.facts import layer_rows, model_lines
+from limpid.reporting.reading import read_run
+from limpid.training.checkpoint import load_weights
+from limpid.workbench import train
+
+SMALL = ("--model", "mlp", "--hidden", "16,8", "--epochs", "2", "--device", "cpu", "--precision", "float32")
+
+
+def weights_of(path: Path) -> dict[str, torch.Tensor]:
+    checkpoint = Run.open(path).latest_checkpoint()
+    assert checkpoint is not None
+    return load_weights(checkpoint)
+
+
+def digits(path: Path, low: int, high: int) -> Path:
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    keep = (data.target >= low) & (data.target < high)
+    np.savez(path, x=data.images[keep].astype(np.float32), y=np.array([f"d{k}" for k in data.target[keep]]))
+    return path
+
+
+@pytest.mark.spec("A60", "F8", "E15")
+def test_a_run_starts_from_another_with_a_new_head(limpid: Callable[..., Any], tmp_path: Path) -> None:
+    low, high = digits(tmp_path / "low.npz", 0, 5), digits(tmp_path / "high.npz", 5, 10)
+    assert limpid("train", low, *SMALL, "--out", "a").code == 0
+    done = limpid("train", high, *SMALL, "--from", "a", "--freeze", "backbone", "--out", "b")
+    assert done.code == 0, done.err
+    assert "started from a: " in done.out
+    assert "frozen: " in done.out
+    before, after = weights_of(tmp_path / "a"), weights_of(tmp_path / "b")
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert len(changed) == 2  # the head: as many classes, but others
+    reading = read_run(Run.open(tmp_path / "b"))
+    start = reading.header["model"]["start"]
+    assert {*start["new"]} == changed
+    assert {*start["taken"]} == before.keys() - changed
+    frozen = [row["frozen"] for row in layer_rows(reading)[0] if row["parameters"] not in ("", "0")]
+    assert frozen == [True, True, False]
+    assert len(model_lines(reading)) == 2
+    assert "(frozen)" in (tmp_path / "b" / "report.html").read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_started_from_is_told(limpid: Callable[..., Any], tmp_path: Path) -> None:
+    low = digits(tmp_path / "low.npz", 0, 5)
+    done = limpid("train", low, *SMALL, "--from", "nowhere", "--out", "b")
+    assert done.code == 2
+    assert "nowhere" in done.err
+    assert limpid("train", low, *SMALL, "--out", "a").code == 0
+    done = limpid("train", low, "--model", "linear", "--from", "a", "--out", "b")
+    assert done.code == 2
+    assert "Nothing of a fits" in done.err
+    assert not (tmp_path / "b").exists()
+    assert limpid("train", low, *SMALL, "--set", "model.thaw=1", "--out", "b").code == 2
+
+
+@pytest.mark.spec("A60")
+def test_blocks_thaw_on_schedule_and_a_resumed_run_gives_the_same_bits(tmp_path: Path) -> None:
+    data = digits(tmp_path / "low.npz", 0, 5)
+    options: dict[str, Any] = {
+        "model": "mlp", "hidden": (16, 8), "epochs": 4, "freeze": "backbone", "model__thaw": 2, "lr": 0.01,
+        "device": "cpu", "precision": "float32", "training__checkpoint_steps": 5, "training__monitor": "loss",
+    }  # fmt: skip
+
+    class Watch:
+        """Notes which weights have moved by the end of each epoch, and can stop the run."""
+
+        def __init__(self, stop_at: int | None = None) -> None:
+            self.moved: list[list[bool]] = []
+            self.stop_at = stop_at
+
+        def wired(self, wiring: Any, run: Any) -> None:
+            self.parameters = [p for p in wiring.network.parameters() if p.ndim > 1]
+            self.before = [p.detach().clone() for p in self.parameters]
+
+        def step(self, step: int, loss: float) -> None: ...
+
+        def epoch(self, row: Any, valid_row: Any) -> None:
+            self.moved.append([not torch.equal(p, b) for p, b in zip(self.parameters, self.before, strict=True)])
+            if row["epoch"] == self.stop_at:
+                import os
+                import signal
+
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        def close(self) -> None: ...
+
+    watch = Watch()
+    whole = train(str(data), observer=watch, out=tmp_path / "whole", **options)
+    assert watch.moved == [[False, False, True]] * 2 + [[False, True, True]] * 2
+    with pytest.raises(Stopped):
+        train(str(data), observer=Watch(stop_at=3), out=tmp_path / "cut", **options)
+    again = train(resume=tmp_path / "cut")
+    one, other = weights_of(whole.path), weights_of(again.path)
+    assert all(torch.equal(one[name], other[name]) for name in one)
