@@ -49,8 +49,8 @@ def score_run(wiring: Wiring, run: Run, position: Position) -> dict[str, Any] | 
     probabilities = objective.probabilities(outputs)
     row = {
         "split": name,
-        "step": position.stopping.best_step or position.step,
-        "epoch": position.stopping.best_epoch or position.epoch,
+        "step": position.kept_step,
+        "epoch": position.kept_epoch,
         "n": len(target),
         "loss": objective.kept_loss(outputs, target).item(),
         **metrics,

@@ -1,20 +1,31 @@
-"""Convolutional networks for small images."""
+"""Convolutional networks, from LeNet to VGG. Texts in `pattern` are read by models/pattern_parser.py."""
 
 from __future__ import annotations
 
-from limpid.catalogue.model_part import ModelPart
+from limpid.catalogue.model_part import Counted, ModelPart
+from limpid.catalogue.part import Option
+
+MNIST, CIFAR, IMAGENET = (1, 28, 28), (3, 32, 32), (3, 224, 224)
+PATTERN = "limpid.models.pattern:build_named"
+LIBRARY = "limpid.models.pretrained:build_library"
+AVERAGE_OR_MAX = Option("max", "how 2 x 2 maps become one value", choices=("max", "avg"))
 
 
-def _cifar_resnet(depth: int) -> ModelPart:
+def _vgg(depth: int, parameters: int, macs: int, error: str) -> ModelPart:
     return ModelPart(
-        name=f"resnet{depth}",
-        home=f"limpid.models.cifar_resnet:build_resnet{depth}",
-        what=f"residual network of {depth} layers for small images",
-        source="He et al. 2015, section 4.2 (arXiv 1512.03385)",
-        year=2015,
-        formula="y = relu(F(x) + x)",
-        family="residual",
+        name=f"vgg{depth}",
+        home=LIBRARY,
+        library=f"torchvision/vgg{depth}",
+        what=f"{depth} layers with weights: 3x3 convolutions and three dense layers",
+        source="Simonyan & Zisserman 2014 (arXiv 1409.1556); torchvision",
+        year=2014,
+        pitfall="Three quarters of the weights are in the first dense layer; slow and large for what it reaches.",
+        aliases=(f"vgg-{depth}-net",),
+        family="convolutional",
         kinds=("image",),
+        has_weights=True,
+        published={"top-5 error": error} if error else {},
+        counted=Counted(IMAGENET, 1000, parameters, macs),
     )
 
 
@@ -22,12 +33,59 @@ PARTS = (
     ModelPart(
         name="lenet5",
         home="limpid.models.lenet:build_lenet5",
-        what="LeNet-5, 28 or 32 pixels",
-        source="LeCun et al. 1998",
+        what="LeNet-5 with ReLU and max-pooling, 28 or 32 pixels",
+        source="LeCun et al. 1998, as taught today",
         year=1998,
+        formula="[conv-pool-g]*2 -> 400 -> 120 -> 84 -> K",
+        pitfall="28 x 28 images are padded by 2: without it 256 numbers would reach the first dense layer, not 400.",
         aliases=("lenet",),
         family="convolutional",
         kinds=("image",),
+        options={"pool": AVERAGE_OR_MAX},
+        published={"MNIST test error": "0.95 % (paper, original form)"},
+        counted=Counted(MNIST, 10, 61_706, 416_520),
+    ),
+    ModelPart(
+        name="lenet-1998",
+        home="limpid.models.lenet:build_lenet_1998",
+        what="LeNet-5 with squashing units, averages and three convolutions, 28 or 32 pixels",
+        source="LeCun et al. 1998",
+        year=1998,
+        pitfall="Squashing units saturate: it learns more slowly than lenet5.",
+        aliases=("lenet-classic",),
+        family="convolutional",
+        kinds=("image",),
+        options={
+            "squash": Option("tanh", "activation", choices=("tanh", "sigmoid", "scaled_tanh")),
+            "pool": Option("avg", "how 2 x 2 maps become one value", choices=("avg", "max")),
+            "dense": Option(84, "units of the dense layer before the last; 0 leaves it out", 0),
+        },
+        published={"MNIST test error": "0.95 %"},
+        counted=Counted(MNIST, 10, 61_706, 416_520),
+    ),
+    ModelPart(
+        name="lenet-lego",
+        home=PATTERN,
+        pattern="conv20@5/p0-relu-pool conv50@5/p0-relu-pool fc500-relu fc",
+        what="LeNet with 20 and 50 filters and 500 dense units, from 16 pixels",
+        source="the form of Caffe's MNIST example, Jia et al. 2014",
+        year=2014,
+        aliases=("lenet-caffe", "lenet-20-50"),
+        family="convolutional",
+        kinds=("image",),
+        counted=Counted(MNIST, 10, 431_080, 2_293_000),
+    ),
+    ModelPart(
+        name="mnist-convnet",
+        home=PATTERN,
+        pattern="conv32/p0-bn-relu conv64/p0-bn-relu pool dropout0.25 fc128-bn-relu fc",
+        what="two 3x3 convolutions with batch norm, dropout, one dense layer, from 6 pixels",
+        source="the form of PyTorch's MNIST example, with batch norm",
+        year=2017,
+        family="convolutional",
+        kinds=("image",),
+        published={"MNIST accuracy": "98 % and more after one epoch"},
+        counted=Counted(MNIST, 10, 1_200_330, 11_992_448),
     ),
     ModelPart(
         name="convnet",
@@ -38,6 +96,100 @@ PARTS = (
         aliases=("cnn",),
         family="convolutional",
         kinds=("image",),
+        options={"spatial_dropout": Option(0.0, "share of whole maps dropped behind each pool", 0.0, 0.99)},
     ),
-    *(_cifar_resnet(depth) for depth in (20, 32, 44, 56, 110)),
+    ModelPart(
+        name="alexnet",
+        home=LIBRARY,
+        library="torchvision/alexnet",
+        what="AlexNet in one column without normalisation, from 63 pixels",
+        source="Krizhevsky 2014 (arXiv 1404.5997); torchvision",
+        year=2014,
+        family="convolutional",
+        kinds=("image",),
+        has_weights=True,
+        published={"parameters": "61 million", "top-1 error": "43.5 % (torchvision's weights)"},
+        counted=Counted(IMAGENET, 1000, 61_100_840, 714_188_480),
+    ),
+    ModelPart(
+        name="alexnet-2012",
+        home="limpid.models.alexnet:build_alexnet_2012",
+        what="AlexNet as published: two towers and normalisation of neighbouring maps, 227 pixels",
+        source="Krizhevsky, Sutskever & Hinton 2012",
+        year=2012,
+        formula="lrn: b_c = a_c / (2 + 1e-4 sum_{5 neighbours} a^2)^0.75",
+        pitfall="The paper normalises before pooling (lrn=before), some courses draw it after.",
+        family="convolutional",
+        kinds=("image",),
+        options={
+            "towers": Option(2, "groups of convolutions 2, 4 and 5: one per GPU", choices=(1, 2)),
+            "lrn": Option("before", "normalise before or after pooling, or not", choices=("before", "after", "none")),
+        },
+        published={
+            "parameters": "60 million",
+            "units": "650,000",
+            "top-5 error": "16.4 % (five networks); 15.4 % (seven); 15.3 % with more data; next best 26.2 %",
+        },
+        counted=Counted((3, 227, 227), 1000, 60_965_224, 724_406_816),
+    ),
+    ModelPart(
+        name="zfnet",
+        home="limpid.models.alexnet:build_zfnet",
+        what="AlexNet with smaller filters and stride at the image, 224 pixels",
+        source="Zeiler & Fergus 2013 (arXiv 1311.2901)",
+        year=2013,
+        aliases=("zeiler-fergus",),
+        family="convolutional",
+        kinds=("image",),
+        options={
+            "middle": Option(
+                "384-384-256",
+                "filters of the last three convolutions: as drawn in the paper, or as in course notes",
+                choices=("384-384-256", "512-1024-512"),
+            )
+        },
+        published={"top-5 error": "14.8 % (paper); the 11.2 % often quoted are Clarifai's, with more data"},
+        counted=Counted(IMAGENET, 1000, 62_357_608, 1_168_032_896),
+    ),
+    _vgg(11, 132_863_336, 7_609_090_048, ""),
+    _vgg(13, 133_047_848, 11_308_466_176, ""),
+    _vgg(16, 138_357_544, 15_470_264_320, "7.3 % (second in ILSVRC 2014)"),
+    _vgg(19, 143_667_240, 19_632_062_464, ""),
+    ModelPart(
+        name="vgg16-gap",
+        home="limpid.models.class_activation:build_vgg16_gap",
+        what="VGG-16 with a global average in place of its dense layers: it shows where it saw a class",
+        source="Zhou et al. 2016 (arXiv 1512.04150)",
+        year=2016,
+        formula="M_c(x, y) = sum_k W_ck f_k(x, y)",
+        aliases=("vgg-cam", "class activation map", "cam"),
+        family="convolutional",
+        kinds=("image",),
+        options={"width": Option(1024, "maps that are averaged", 1)},
+        counted=Counted(IMAGENET, 1000, 20_459_304, 16_272_498_688),
+    ),
+    ModelPart(
+        name="alexnet-small",
+        home=PATTERN,
+        pattern="[conv64@5-relu-maxpool3/s2/p1-lrn]*2 fc384-relu fc192-relu fc",
+        what="two convolutions with normalisation of neighbouring maps and two dense layers, 28 or 32 pixels",
+        source="Zhang et al. 2017 (arXiv 1611.03530), small AlexNet",
+        year=2017,
+        family="convolutional",
+        kinds=("image",),
+        published={"parameters": "1,387,786 (28 x 28 pixels)", "CIFAR-10 accuracy": "76 to 81 %"},
+        counted=Counted((3, 28, 28), 10, 1_387_786, 25_113_472),
+    ),
+    ModelPart(
+        name="vgg-small",
+        home=PATTERN,
+        pattern="[conv64/nobias-bn-relu]*2 pool [conv128/nobias-bn-relu]*2 pool [conv256/nobias-bn-relu]*3 pool? "
+        "fc512-relu-dropout0.5 fc",
+        what="VGG in three stages with batch norm, from 8 pixels",
+        source="in the manner of Simonyan & Zisserman 2015",
+        year=2015,
+        family="convolutional",
+        kinds=("image",),
+        counted=Counted(CIFAR, 10, 3_839_434, 192_615_424),
+    ),
 )

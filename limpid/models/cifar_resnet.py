@@ -34,12 +34,15 @@ class ResidualBlock(nn.Module):
         self.norm1 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(channels)
+        self.drop_path: nn.Module | None = None  # models/disturbance.py: the branch drops out now and then
         self.stride = stride
         self.new_channels = channels - channels_in
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         y_BCHW = F.relu(self.norm1(self.conv1(x_BCHW)), inplace=True)
         y_BCHW = self.norm2(self.conv2(y_BCHW))
+        if self.drop_path is not None:
+            y_BCHW = self.drop_path(y_BCHW)
         if self.new_channels:
             step = self.stride
             x_BCHW = F.pad(x_BCHW[:, :, ::step, ::step], (0, 0, 0, 0, 0, self.new_channels))

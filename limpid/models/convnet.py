@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import nn
 
 from limpid.config import ModelConfig
+from limpid.models.dropout import make_dropout
 from limpid.models.initialize import initialize
 from limpid.spec import DataSpec
 
@@ -33,6 +34,8 @@ def build_convnet(config: ModelConfig, spec: DataSpec) -> nn.Module:
         if side <= SMALL_ENOUGH:
             break
         layers.append(nn.MaxPool2d(2))
+        if config.options["spatial_dropout"]:
+            layers.append(make_dropout("spatial", config.options["spatial_dropout"]))
         side //= 2
         channels_out = min(2 * channels_out, LAST_WIDTH)
     head = nn.Linear(channels, spec.num_outputs)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from limpid.errors import NonFiniteLoss, Stopped
-from limpid.optim.averaging import WeightAverage
+from limpid.optim.averaging import Average
 from limpid.training.checkpoint import TrainingState, capture, restore
 from limpid.training.nonfinite import explain_nonfinite, nonfinite_weights
 from limpid.training.position import Position
@@ -63,7 +63,7 @@ class Parts:
     schedule: Callable[[int], float]
     train: Loader
     valid: Loader | None
-    average: WeightAverage | None
+    average: Average | None
     name_of: Callable[[int], str]
     step: Callable[..., Tensor] = train_step  # a family whose update is not the gradient's brings its own
 
@@ -82,6 +82,10 @@ class Plan:
     higher_is_better: bool = False
     patience: int = 0
     min_delta: float = 0.0
+    baseline: float | None = None
+    restore_best: bool = True
+    evaluate_from: int = 1  # epoch
+    evaluate_every: int = 1  # epochs
     checkpoint_seconds: float = math.inf
     checkpoint_steps: int | None = None
     log_every: int = 1  # batches
@@ -119,13 +123,14 @@ def fit(
     context = None if plan.precision == "float32" else autocast(plan.device, plan.precision)
     guard_every = 1 if plan.device.type == "cpu" else GUARD_EVERY
     peak_lrs = [group["lr"] for group in optimizer.param_groups]
-    position = Position(EarlyStopping(plan.higher_is_better, plan.patience, plan.min_delta))
+    stopping = EarlyStopping(plan.higher_is_better, plan.patience, plan.min_delta, plan.baseline)
+    position = Position(stopping, restore_best=plan.restore_best)
     best = clone_weights(parts)
     if resume is not None:
         restore(resume, model, optimizer, parts.average)
         position, best = Position.from_dict(resume.progress), resume.best or best
     if isinstance(parts.schedule, Responsive):
-        parts.schedule.follow(position.figures, higher_is_better=plan.higher_is_better)
+        parts.schedule.follow(position.figures, higher_is_better=plan.higher_is_better and parts.valid is not None)
     saved_at = time.perf_counter()
 
     def checkpoint() -> None:
@@ -172,8 +177,8 @@ def fit(
             position.batch, position.step = number + 1, position.step + 1
 
             now = time.perf_counter()
-            stopping = stop is not None and stop.requested is not None
-            if stopping or is_due(plan, position.step, now - saved_at):
+            leaving = stop is not None and stop.requested is not None
+            if leaving or is_due(plan, position.step, now - saved_at):
                 read_losses(position, unread)
                 position.add_seconds(now - clock)
                 checkpoint()
@@ -199,7 +204,8 @@ def fit(
         position.epoch, position.batch = position.epoch + 1, 0
         position.samples += sum(position.sizes)
         row = train_row(position, optimizer.param_groups[0]["lr"])
-        valid_row = evaluate(parts, plan, context, position) if parts.valid is not None else None
+        due = parts.valid is not None and must_evaluate(plan, position.epoch)
+        valid_row = evaluate(parts, plan, context, position) if due else None
         write_rows(
             recorder,
             position,
@@ -209,10 +215,14 @@ def fit(
             log_every=plan.log_every,
             lr_at=lambda step: peak_lrs[0] * parts.schedule(step),
         )
-        position.figures.append((valid_row or row)[plan.monitor if valid_row else "loss"])
-        if valid_row is None or position.stopping.observe(
-            valid_row[plan.monitor], epoch=position.epoch, step=position.step
-        ):
+        improved = parts.valid is None
+        if valid_row is not None:
+            figure = valid_row[plan.monitor]
+            improved = position.stopping.observe(figure, epoch=position.epoch, step=position.step)
+            position.figures.append(figure)
+        elif parts.valid is None:
+            position.figures.append(row["loss"])
+        if improved or not plan.restore_best:
             best = clone_weights(parts)
         position.losses, position.sizes, position.epoch_seconds = [], [], 0.0
         observer.epoch(row, valid_row)
@@ -232,6 +242,12 @@ def accumulation_weight(number: int, last: int, accumulate: int) -> float:
     """
     first = number - number % accumulate
     return 1.0 / (min(first + accumulate - 1, last) - first + 1)
+
+
+def must_evaluate(plan: Plan, epoch: int) -> bool:
+    """Whether the validation split is looked at after this epoch; after the last one it always is."""
+    since = epoch - plan.evaluate_from
+    return epoch == plan.num_epochs or (since >= 0 and since % plan.evaluate_every == 0)
 
 
 def is_due(plan: Plan, step: int, seconds: float) -> bool:

@@ -23,6 +23,17 @@ class Position:
     epoch_seconds: float = 0.0  # spent in them
     seconds: float = 0.0  # spent in all training steps of the run
     finished: bool = False
+    restore_best: bool = True  # whether the run ends with the weights of its best epoch, or with the last
+
+    @property
+    def kept_step(self) -> int:
+        """Updates that made the weights that the run ends with."""
+        return self.stopping.best_step if self.restore_best and self.stopping.best_step else self.step
+
+    @property
+    def kept_epoch(self) -> int:
+        """Epoch after which the run had the weights that it ends with."""
+        return self.stopping.best_epoch if self.restore_best and self.stopping.best_epoch else self.epoch
 
     def to_dict(self) -> dict[str, Any]:
         return {**vars(self), "stopping": self.stopping.to_dict()}

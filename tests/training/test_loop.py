@@ -308,3 +308,44 @@ def test_clipping_comes_before_the_update_and_spares_small_gradients() -> None:
         moved = (before - model.weight.detach())[0]
         torch.testing.assert_close(moved, torch.tensor(expected), rtol=1e-5, atol=1e-6)
     assert model.weight.grad is None
+
+
+@pytest.mark.spec("G3")
+def test_without_restoring_the_last_weights_stay() -> None:
+    parts = make_parts(lr=0.5)
+    recorded = Rows()
+    position = fit(parts, plan(num_epochs=12, restore_best=False), recorded, recorded)
+    last = {name: t.clone() for name, t in parts.model.state_dict().items()}
+    assert position.stopping.best_epoch < 12, "the run must get worse after its best epoch to show anything"
+    assert (position.kept_epoch, position.kept_step) == (12, position.step)
+    twin = make_parts(lr=0.5)
+    fit(Parts(**{**vars(twin), "valid": None}), plan(num_epochs=12), Rows(), Rows())
+    assert same(last, twin.model.state_dict())
+
+
+@pytest.mark.spec("G3")
+def test_evaluations_begin_and_recur_as_asked_and_the_last_epoch_has_one() -> None:
+    recorded = Rows()
+    position = fit(make_parts(), plan(num_epochs=8, evaluate_from=2, evaluate_every=3), recorded, recorded)
+    assert [row["epoch"] for row in recorded.of("valid")] == [2, 5, 8]
+    assert len(position.figures) == 3
+    assert position.stopping.best_epoch in (2, 5, 8)
+    every = Rows()
+    fit(make_parts(), plan(num_epochs=7, evaluate_every=3), every, every)
+    assert [row["epoch"] for row in every.of("valid")] == [1, 4, 7]
+
+
+def test_a_schedule_that_answers_reads_the_training_loss_where_there_is_no_validation() -> None:
+    class Listener:
+        def __call__(self, step: int) -> float:
+            return 1.0
+
+        def follow(self, figures: list[float], *, higher_is_better: bool) -> None:
+            self.figures, self.higher_is_better = figures, higher_is_better
+
+    listener = Listener()
+    parts = Parts(**{**vars(make_parts(valid=False)), "schedule": listener})
+    recorded = Rows()
+    fit(parts, plan(num_epochs=3, monitor="accuracy", higher_is_better=True), recorded, recorded)
+    assert listener.figures == [row["loss"] for row in recorded.of("train")]
+    assert listener.higher_is_better is False

@@ -18,11 +18,13 @@ def epochs_run(figures: list[float], **options: float | bool) -> tuple[int, Earl
     return len(figures), stopping
 
 
+@pytest.mark.spec("G3")
 def test_patience_two_stops_after_the_fifth_value() -> None:
     epochs, stopping = epochs_run([5, 4, 3, 3.5, 3.4, 0.1], patience=2)
     assert (epochs, stopping.best, stopping.best_epoch, stopping.best_step) == (5, 3, 3, 30)
 
 
+@pytest.mark.spec("G3")
 def test_min_delta_rejects_a_small_gain() -> None:
     _, stopping = epochs_run([3, 2.8, 2.4], min_delta=0.5)
     assert (stopping.best, stopping.best_epoch) == (2.4, 3)
@@ -33,6 +35,15 @@ def test_min_delta_rejects_a_small_gain() -> None:
 def test_constant_figure_runs_patience_plus_one_epochs_and_a_falling_one_all() -> None:
     assert epochs_run([1.0] * 100, patience=10)[0] == 11
     assert epochs_run([1 / (i + 1) for i in range(100)], patience=10)[0] == 100
+
+
+@pytest.mark.spec("G3")
+def test_a_baseline_that_is_not_reached_ends_the_run() -> None:
+    assert epochs_run([3.0] * 9, patience=2, baseline=2.0)[0] == 2
+    epochs, stopping = epochs_run([3.0, 2.9, 2.8], patience=2, baseline=2.0)
+    assert (epochs, stopping.best) == (2, 2.9), "better than before is not enough, but is remembered"
+    assert epochs_run([3.0, 1.9, 1.95, 1.95, 1.0], patience=2, baseline=2.0)[0] == 4
+    assert epochs_run([0.5, 0.6, 0.6, 0.6], patience=2, baseline=0.4, higher_is_better=True)[0] == 4
 
 
 def test_higher_is_better() -> None:
