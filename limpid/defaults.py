@@ -46,11 +46,16 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
 
     fill("model", "name", model_name or _model_for(spec), f"{spec.kind} of shape {_shape(spec)}")
     name = now("model", "name")
-    convolutional = spec.kind == "image" and name not in ("mlp", "linear")
+    num_rows = max(spec.num_train, 1)
+    if name in MODELS:
+        if MODELS[name].optimizer != "auto":
+            fill("optim", "name", MODELS[name].optimizer, f"{name} finds its weights by itself")
+        for path, value in MODELS[name].settings.items():
+            fill(*path.split("."), num_rows if value == "all" else value, name)
+    convolutional = spec.kind == "image" and not (name in MODELS and MODELS[name].family in ("linear", "dense"))
     large = convolutional and max(spec.input_shape[1:]) > CONVOLUTIONAL_SIDE
     residual = name.startswith("resnet") and not large
     dense = name in ("mlp", "linear")
-    num_rows = max(spec.num_train, 1)
     scarce = name == "mlp" and _is_scarce(spec)
     table = name == "mlp" and spec.kind == "table"
 
@@ -77,7 +82,8 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
     fill("training", "patience", 0, "the schedule ends the run; the best epoch's weights are kept")
     fill("training", "monitor", _monitor_for(spec), "figure that picks the best epoch")
 
-    fill("objective", "label_smoothing", 0.1 if convolutional and spec.task == "classification" else 0.0, name)
+    smooths = convolutional and spec.task == "classification" and config.objective.loss in ("auto", "cross_entropy")
+    fill("objective", "label_smoothing", 0.1 if smooths else 0.0, name)
     fill("objective", "loss", _loss_for(spec), spec.task)
 
     fill("optim", "name", "sgd" if residual else "adamw", "residual networks like SGD; others AdamW")
@@ -89,8 +95,11 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
         rate = 3e-4 if config.model.pretrained else 1e-3
     fill("optim", "lr", rate, f"peak for {optimizer} on {name}")
     fill("optim", "weight_decay", OPTIMIZERS[optimizer].weight_decay, optimizer)
-    fill("optim", "schedule", "one_cycle", "one peak, then down to zero")
-    fill("optim", "warmup", 0.25 if now("optim", "schedule") == "one_cycle" else 0.0, now("optim", "schedule"))
+    part = OPTIMIZERS[optimizer]
+    why = "one peak, then down to zero" if part.schedule == "one_cycle" else f"{optimizer} wants it"
+    fill("optim", "schedule", part.schedule, why)
+    course = now("optim", "schedule")
+    fill("optim", "warmup", part.warmup if course == part.schedule else 0.25 if course == "one_cycle" else 0.0, course)
     fill("optim", "ema", 0.0, "the schedule already averages")
 
     mirrorable = spec.kind == "image" and spec.input_shape[0] == 3

@@ -43,7 +43,10 @@ def gain_of(activation: str) -> float:
 
 @torch.no_grad()
 def numeric_gain(activation: nn.Module, *, pieces: int = 1) -> float:
-    """1 / sqrt(E[g(z)^2]) by the trapezoidal rule, z the largest of `pieces` independent N(0, 1); error below 1e-4 (of a step)."""
+    """1 / sqrt(E[g(z)^2]) by the trapezoidal rule, z the largest of `pieces` independent N(0, 1).
+
+    The error is below 1e-4 for a jump, and far smaller for functions without one.
+    """
     z = torch.linspace(-12, 12, 240_001, dtype=torch.float64)
     density = torch.exp(-z.square() / 2) / math.sqrt(2 * math.pi)
     density *= pieces * torch.special.ndtr(z) ** (pieces - 1)

@@ -30,8 +30,8 @@ LAYERS = (nn.Linear, nn.Bilinear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTransp
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 
 
-def initialize(body: nn.Module, head: nn.Module, *, activation: str = "relu") -> None:
-    """Set the weights of convolutions and dense layers of `body`, then make `head` quiet."""
+def initialize(body: nn.Module, head: nn.Module | None, *, activation: str = "relu") -> None:
+    """Set the weights of convolutions and dense layers of `body`, then make `head` quiet; None: a piece without one."""
     name = read_call(ACTIVATIONS, activation).part.name
     for module in body.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
@@ -42,8 +42,9 @@ def initialize(body: nn.Module, head: nn.Module, *, activation: str = "relu") ->
                 nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity=follows)  # type: ignore[arg-type]
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-    assert isinstance(head, nn.Linear)
-    nn.init.normal_(head.weight, std=QUIET / math.sqrt(head.in_features))
+    if head is not None:
+        assert isinstance(head, nn.Linear)
+        nn.init.normal_(head.weight, std=QUIET / math.sqrt(head.in_features))
 
 
 def reinitialize(
@@ -58,6 +59,8 @@ def reinitialize(
         ConfigError: a rule that needs a matrix, for biases.
         ModelError: a rule for something that the network does not have.
     """
+    if weights is None and biases == embeddings == "own":
+        return
     gain = gain_of(activation)
     matrices = list(_matrices(body))
     if weights is not None:
@@ -68,7 +71,9 @@ def reinitialize(
     if biases != "own":
         rule = read_call(INITIALIZERS, biases)
         if rule.part.needs_matrix:
-            raise ConfigError(f"model.bias_init={biases} is for matrices. Use zeros, constant(0.1), uniform(-1, 1), ...")
+            raise ConfigError(
+                f"model.bias_init={biases} is for matrices. Use zeros, constant(0.1), uniform(-1, 1), ..."
+            )
         pairs = [(matrix, bias) for matrix, bias in matrices if bias is not None]
         _need(pairs, f"model.bias_init={biases}", "biases")
         for matrix, bias in pairs:

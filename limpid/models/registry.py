@@ -1,4 +1,4 @@
-"""The way from a name to a network: an architecture of our own, or one of torchvision's or timm's."""
+"""The way from a name to a network: an architecture of the catalogue, a pattern of layers, or a library's name."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from limpid.config import ModelConfig
 from limpid.errors import ModelError
 from limpid.models.initialize import reinitialize
 from limpid.models.network import Network
+from limpid.models.pattern import build_pattern
+from limpid.models.pattern_parser import looks_like_pattern
 from limpid.spec import DataSpec
 
 
@@ -20,7 +22,7 @@ def takes_codes(name: str) -> bool:
 
 
 def build_model(config: ModelConfig, spec: DataSpec, *, seed: int) -> Network:
-    """The configured architecture for this data, with weights that are a function of the seed alone.
+    """The configured architecture or pattern for this data, with weights that are a function of the seed alone.
 
     The global random state is left as it was. Raises ModelError for an unknown name (naming the nearest), for data of
     a kind or size that the architecture does not take, and for published weights that cannot be had.
@@ -29,15 +31,28 @@ def build_model(config: ModelConfig, spec: DataSpec, *, seed: int) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         part = MODELS.get(config.name)
-        if part is None:
+        if part is not None:
+            _check_fit(part, config, spec)
+            options = part.accept(config.options, "model")
+            body: nn.Module = part.load()(config.model_copy(update={"options": options}), spec)
+        elif looks_like_pattern(config.name):
+            _refuse_weights(config, "a pattern of layers")
+            body = build_pattern(config.name, spec)
+        else:
             from limpid.models.pretrained import build_published
 
-            return build_published(config, spec, known=tuple(MODELS))
-        _check_fit(part, config, spec)
-        options = part.accept(config.options, "model")
-        body: nn.Module = part.load()(config.model_copy(update={"options": options}), spec)
-        if config.init is not None:
-            reinitialize(body, config.init, activation=config.activation)
+            body = build_published(config, spec, known=tuple(MODELS))
+        if config.init is not None and config.pretrained:
+            raise ModelError(
+                f"model.init={config.init} would draw the weights again that model.pretrained loads: leave out one."
+            )
+        reinitialize(
+            body,
+            config.init,
+            activation=config.activation,
+            biases=config.bias_init,
+            embeddings=config.embedding_init,
+        )
         return body if isinstance(body, Network) else Network(spec, body)
 
 
@@ -57,8 +72,13 @@ def _check_fit(part: ModelPart, config: ModelConfig, spec: DataSpec) -> None:
             f"{part.name} takes numbers only, and {spec.name} has {len(spec.cardinalities)} columns of codes. "
             "Set data.encode=onehot, or use model.name=mlp."
         )
-    if config.pretrained and not part.has_weights:
+    if not part.has_weights:
+        _refuse_weights(config, part.name)
+
+
+def _refuse_weights(config: ModelConfig, what: str) -> None:
+    if config.pretrained:
         raise ModelError(
-            f"{part.name} has no published weights. Leave out model.pretrained, or name a torchvision or timm model, "
+            f"{what} has no published weights. Leave out model.pretrained, or name a torchvision or timm model, "
             "for example model.name=resnet18."
         )

@@ -1,6 +1,7 @@
 """What is wanted of a network: the loss of a batch, the decision, the metrics, and the loss of knowing nothing.
 
-An objective is chosen once, by task, so that nothing is decided in the step. Losses are computed in float32 from
+An objective is chosen once, by task, and holds the loss that was named, so that nothing is decided in the step. Losses
+are computed in float32 from
 logits (whatever the outputs' dtype), which keeps them finite for any finite logit, and never wait for the device.
 
 Shapes: B batch, K classes or labels, T regression targets.
@@ -9,15 +10,14 @@ Shapes: B batch, K classes or labels, T regression targets.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from limpid.objectives import metrics
 from limpid.objectives.class_weights import log_frequencies
 from limpid.objectives.intervals import Interval, interval_of
+from limpid.objectives.point_loss import PointLoss
 
 
 class Objective(ABC):
@@ -80,28 +80,20 @@ class Objective(ABC):
 
 
 class Classification(Objective):
-    """One of K classes. Target: int64 (B,), or float probabilities (B, K) from mixing samples.
-
-    L = -sum_k t_k log softmax(z)_k,  t smoothed to (1 - s) t + s / K,  times the true class's weight
-    """
+    """One of K classes. Target: int64 (B,), or float probabilities (B, K) from mixing samples."""
 
     score = "accuracy"
 
-    def __init__(self, counts: tuple[int, ...], num_classes: int, smoothing: float, weights: Tensor | None) -> None:
+    def __init__(self, point: PointLoss, counts: tuple[int, ...], num_classes: int, weights: Tensor | None) -> None:
+        self.point = point
         self.num_classes = num_classes
-        self.smoothing = smoothing
-        self.weights = weights
         self.prior = log_frequencies(counts or (1,) * num_classes, weights)
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
-        if self.weights is None:
-            return F.cross_entropy(outputs.float(), target, label_smoothing=self.smoothing)
-        return self.losses(outputs, target).mean()
+        return self.point.mean(outputs.float(), target)
 
     def losses(self, outputs: Tensor, target: Tensor) -> Tensor:
-        if self.weights is not None and self.weights.device != outputs.device:
-            self.weights = self.weights.to(outputs.device)
-        return F.cross_entropy(outputs.float(), target, self.weights, label_smoothing=self.smoothing, reduction="none")
+        return self.point.losses(outputs.float(), target)
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Class indices, int64 (B,)."""
@@ -124,28 +116,20 @@ class Classification(Objective):
 
 
 class Binary(Objective):
-    """Two classes by one logit. Target: float (B, 1), 1 for the positive class.
-
-    L = -(t ln p + (1 - t) ln(1 - p)),  p = sigmoid(z),  t smoothed to (1 - s) t + s / 2,  times the class's weight
-    """
+    """Two classes by one logit. Target: float (B, 1), 1 for the positive class."""
 
     score = "accuracy"
 
-    def __init__(self, counts: tuple[int, ...], smoothing: float, weights: Tensor | None) -> None:
-        self.smoothing = smoothing
-        self.weights = weights
+    def __init__(self, point: PointLoss, counts: tuple[int, ...], weights: Tensor | None) -> None:
+        self.point = point
         prior_2 = log_frequencies(counts or (1, 1), weights)
         self.prior = prior_2[1:] - prior_2[:1]
 
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return self.point.mean(outputs.float(), target)
+
     def losses(self, outputs: Tensor, target: Tensor) -> Tensor:
-        losses_B1 = F.binary_cross_entropy_with_logits(
-            outputs.float(), _smooth(target, self.smoothing), reduction="none"
-        )
-        if self.weights is not None:
-            if self.weights.device != outputs.device:
-                self.weights = self.weights.to(outputs.device)
-            losses_B1 = losses_B1 * (self.weights[0] + target * (self.weights[1] - self.weights[0]))
-        return losses_B1.squeeze(1)
+        return self.point.losses(outputs.float(), target)
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Indices of the two classes, int64 (B,)."""
@@ -168,22 +152,21 @@ class Binary(Objective):
 
 
 class Multilabel(Objective):
-    """Any of K labels, each by its own logit. Target: float (B, K) of zeros and ones.
-
-    L = mean of the K binary losses
-    """
+    """Any of K labels, each by its own logit. Target: float (B, K) of zeros and ones."""
 
     score = "accuracy"
 
-    def __init__(self, counts: tuple[int, ...], num_train: int, num_labels: int, smoothing: float) -> None:
-        self.smoothing = smoothing
+    def __init__(self, point: PointLoss, counts: tuple[int, ...], num_train: int, num_labels: int) -> None:
+        self.point = point
         positive_K = torch.tensor(counts, dtype=torch.float64) if counts else torch.zeros(num_labels).double()
         total = num_train if counts else 0
         self.prior = ((positive_K + 0.5) / (total - positive_K + 0.5)).log().float()
 
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return self.point.mean(outputs.float(), target)
+
     def losses(self, outputs: Tensor, target: Tensor) -> Tensor:
-        target_BK = _smooth(target, self.smoothing)
-        return F.binary_cross_entropy_with_logits(outputs.float(), target_BK, reduction="none").mean(dim=1)
+        return self.point.losses(outputs.float(), target)
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Zeros and ones, int64 (B, K)."""
@@ -204,31 +187,31 @@ class Multilabel(Objective):
 
 
 class Regression(Objective):
-    """T numbers. The network works in units of the standardised target, z = (y - mean) / std; decisions and metrics are
-    in the target's own units. Target: float (B, T).
+    """T numbers. Decisions and metrics are in the target's own units. Target: float (B, T).
 
-        mse (f - z)^2       mae |f - z|       huber  e^2 / 2 if |e| <= delta else delta (|e| - delta / 2)
+    The network works in units of the standardised target, z = (y - mean) / std. With `log_rate` its outputs are
+    logarithms of the answer instead, and the loss gets the target as it is.
     """
 
     score = "r2"
 
-    def __init__(self, mean_T: Tensor, std_T: Tensor, loss: str, delta: float) -> None:
+    def __init__(self, point: PointLoss, mean_T: Tensor, std_T: Tensor, *, log_rate: bool = False) -> None:
+        self.point = point
         self.mean_T = mean_T
         self.std_T = torch.where(std_T > 0, std_T, 1.0)
-        self.prior = torch.zeros_like(mean_T)
-        pointwise: dict[str, Callable[..., Tensor]] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
-        self.pointwise = pointwise[loss]
-        self.arguments = {"delta": delta} if loss == "huber" else {}
+        self.log_rate = log_rate
+        self.prior = mean_T.log() if log_rate else torch.zeros_like(mean_T)
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
-        return self.pointwise(outputs.float(), self._standardise(target), **self.arguments)
+        return self.point.mean(outputs.float(), self._scaled(target))
 
     def losses(self, outputs: Tensor, target: Tensor) -> Tensor:
-        z_BT = self._standardise(target)
-        return self.pointwise(outputs.float(), z_BT, reduction="none", **self.arguments).mean(dim=1)
+        return self.point.losses(outputs.float(), self._scaled(target))
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Values in the target's units, float32 (B, T)."""
+        if self.log_rate:
+            return outputs.float().exp()
         self._follow(outputs)
         return outputs.float() * self.std_T + self.mean_T
 
@@ -243,14 +226,12 @@ class Regression(Objective):
             "mae": metrics.mae(values_BT, target),
         }
 
-    def _standardise(self, target_BT: Tensor) -> Tensor:
+    def _scaled(self, target_BT: Tensor) -> Tensor:
+        if self.log_rate:
+            return target_BT
         self._follow(target_BT)
         return (target_BT - self.mean_T) / self.std_T
 
     def _follow(self, tensor: Tensor) -> None:
         if self.mean_T.device != tensor.device:
             self.mean_T, self.std_T = self.mean_T.to(tensor.device), self.std_T.to(tensor.device)
-
-
-def _smooth(target: Tensor, smoothing: float) -> Tensor:
-    return target * (1 - smoothing) + smoothing / 2 if smoothing else target
