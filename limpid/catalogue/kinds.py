@@ -8,6 +8,7 @@ from limpid.catalogue.activations import ACTIVATIONS
 from limpid.catalogue.augmentations import AUGMENTATIONS
 from limpid.catalogue.initializers import INITIALIZERS
 from limpid.catalogue.losses import LOSSES
+from limpid.catalogue.model_part import ModelPart
 from limpid.catalogue.models import MODELS
 from limpid.catalogue.optimizers import OPTIMIZERS
 from limpid.catalogue.part import Catalogue, Part
@@ -46,8 +47,24 @@ def describe(kind: Catalogue[Any], part: Part) -> str:
     lines.append(f"  source: {part.source}")
     if part.pitfall:
         lines.append(f"  mind: {part.pitfall}")
+    if isinstance(part, ModelPart):
+        lines += _figures_of(part)
     for name, option in part.options.items():
         limits = option.range_text() or (f"one of {', '.join(map(str, option.choices))}" if option.choices else "")
         limits = f" ({limits})" if limits else ""
         lines.append(f"  {kind.section}.{name} = {option.default}: {option.what}{limits}")
     return "\n".join(lines)
+
+
+def _figures_of(part: ModelPart) -> list[str]:
+    """What was published of an architecture, what we count, and the text that it is, where it is one."""
+    lines = [f"  published {figure}: {value}" for figure, value in part.published.items()]
+    if part.counted:
+        shape = " x ".join(map(str, part.counted.input_shape))
+        lines.append(
+            f"  counted at {shape}, {part.counted.num_outputs} outputs: {part.counted.parameters:,} parameters, "
+            f"{part.counted.macs:,} multiply-adds"
+        )
+    if part.pattern:
+        lines.append(f"  pattern: {part.pattern}")
+    return lines

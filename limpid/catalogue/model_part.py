@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from limpid.catalogue.part import Part
 
 ANY_NUMBERS = ("image", "vector", "table", "array")
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Size and work of an architecture at its own input size, as we count them; tests hold the figures to the network.
+
+    `macs` are multiply-adds of one sample in convolutions and dense layers (models/cost.py).
+    """
+
+    input_shape: tuple[int, ...]
+    num_outputs: int
+    parameters: int
+    macs: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,4 +40,9 @@ class ModelPart(Part):
     # A step of its own, in place of forward, loss, backward, update; signature of training/step.py's train_step.
     step: str = ""
     optimizer: str = "auto"  # where the step leaves nothing to choose: "none"
+    library: str = ""  # "torchvision/NAME" or "timm/NAME" of an architecture that we take from there
+    pattern: str = ""  # of one that is a text of models/pattern_parser.py
+    # "section.key" -> what an open option becomes for this architecture; a batch size of "all" is every training row.
+    settings: Mapping[str, Any] = field(default_factory=dict)
     published: Mapping[str, str] = field(default_factory=dict)  # figures of the source, with the unit in the name
+    counted: Counted | None = None  # what we count

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from limpid.catalogue import convolutional, dense
+from limpid.catalogue import convolutional, dense, inception, linear_family, residual, vision
 from limpid.catalogue.model_part import ModelPart
 from limpid.catalogue.part import Catalogue
 
-MODELS: Catalogue[ModelPart] = Catalogue("model", "model", (*dense.PARTS, *convolutional.PARTS))
+MODELS: Catalogue[ModelPart] = Catalogue(
+    "model",
+    "model",
+    (*linear_family.PARTS, *dense.PARTS, *convolutional.PARTS, *inception.PARTS, *residual.PARTS, *vision.PARTS),
+)

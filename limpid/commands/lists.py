@@ -17,12 +17,27 @@ def add_to(app: typer.Typer) -> None:
 
 
 def models(json: Json = False) -> None:
-    """List the architectures of our own; torchvision's and timm's work by their names too."""
+    """List the architectures with their size and work (multiply-adds of one sample, at the size of images shown).
+
+    torchvision's and timm's other names work too, and so does a pattern of layers such as "[conv32-relu-pool]*2 fc".
+    """
     from limpid.catalogue.models import MODELS
 
-    _print(
-        [{"name": p.name, "data": ", ".join(p.kinds), "year": p.year, "what": p.what} for p in MODELS.values()], json
-    )
+    rows = []
+    for part in MODELS.values():
+        size, work = (part.counted.parameters, part.counted.macs) if part.counted else (None, None)
+        row: dict[str, Any] = {"name": part.name, "data": ", ".join(part.kinds), "year": part.year}
+        row["input"] = " x ".join(map(str, part.counted.input_shape)) if part.counted else ""
+        row["parameters"] = size if json else _grouped(size, width=11)
+        row["macs"] = work if json else _grouped(work, width=14)
+        row["what"] = part.what
+        row["published"] = "; ".join(f"{figure} {value}" for figure, value in part.published.items())
+        rows.append(row)
+    _print(rows, json)
+
+
+def _grouped(number: int | None, *, width: int) -> str:
+    return "" if number is None else f"{number:>{width},}"
 
 
 def losses(json: Json = False) -> None:

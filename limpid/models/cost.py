@@ -1,9 +1,10 @@
-"""What each layer costs: the shape of its output, its parameters, and its multiply-adds for one sample."""
+"""What each layer costs and sees: its output's shape, parameters, multiply-adds for one sample, receptive field."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from limpid.models.network import example_inputs
 from limpid.models.number_encoding import NumberEncoding
+from limpid.models.receptive_field import ReceptiveFields, field_of
 from limpid.spec import DataSpec
 
 
@@ -41,7 +43,8 @@ def layer_table(model: nn.Module, spec: DataSpec) -> list[dict[str, Any]]:
 
     A layer is a module without children, or one that holds parameters of its own. `output_shape` leaves out the batch:
     (depth, height, width) for images. `macs` are multiply-adds of one sample; a layer that is used twice counts twice,
-    and its parameters once. A layer that the forward pass does not call has output_shape ().
+    and its parameters once. A layer that the forward pass does not call has output_shape (). `receptive_field` are rows
+    and columns of the input pixels that one of its values depends on (models/receptive_field.py), () for other data.
     """
     rows: dict[nn.Module, dict[str, Any]] = {}
     seen: set[int] = set()
@@ -59,14 +62,16 @@ def layer_table(model: nn.Module, spec: DataSpec) -> list[dict[str, Any]]:
             "parameters": sum(p.numel() for p in fresh),
             "trainable": any(p.requires_grad for p in own),
             "macs": 0,
+            "receptive_field": (),
         }
         hooks.append(module.register_forward_hook(_filler(rows[module])))
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
-        with torch.no_grad():
-            model(*example_inputs(spec, 1, device=device))
+        inputs = example_inputs(spec, 1, device=device)
+        with torch.no_grad(), ReceptiveFields(inputs[0]) if spec.kind == "image" else nullcontext():
+            model(*inputs)
     finally:
         for hook in hooks:
             hook.remove()
@@ -85,6 +90,8 @@ def _filler(row: dict[str, Any]) -> Callable[[nn.Module, Any, Any], None]:
     def fill(module: nn.Module, inputs: Any, output: Any) -> None:
         if isinstance(output, Tensor):
             row["output_shape"] = tuple(output.shape[1:])
+            field = field_of(output)
+            row["receptive_field"] = tuple(field[:2]) if field else ()
             for kinds, count in MACS:
                 if isinstance(module, kinds):
                     row["macs"] += count(module, output)

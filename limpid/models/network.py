@@ -50,7 +50,10 @@ class InputScale(nn.Module):
             z = x.float().mul_(self.byte_gain).add_(self.byte_shift)
         else:  # subtract first: a mean far larger than the deviation must not cost precision
             z = torch.sub(x, self.mean).mul_(self.inv_std)
-        if torch.is_autocast_enabled(z.device.type) and torch.get_autocast_dtype(z.device.type) is torch.bfloat16:
+        device = z.device.type
+        if device == "meta":  # shapes alone, which have no arithmetic
+            return z.float()
+        if torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) is torch.bfloat16:
             return z.bfloat16()
         return z.float()
 

@@ -12,8 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from limpid.catalogue.models import MODELS
 from limpid.config import ModelConfig
 from limpid.errors import MissingExtra, ModelError
+from limpid.models.auxiliary import WithAuxiliary
 from limpid.models.network import Network, check_output
 from limpid.spec import DataSpec
 
@@ -21,6 +23,11 @@ from limpid.spec import DataSpec
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 INCEPTIONS = ("googlenet", "inception_v3")
 PREFIXES = ("torchvision/", "timm/")
+
+
+def build_library(config: ModelConfig, spec: DataSpec) -> Network:
+    """The torchvision or timm architecture behind one of the catalogue's names."""
+    return build_published(config.model_copy(update={"name": MODELS[config.name].library}), spec)
 
 
 def build_published(config: ModelConfig, spec: DataSpec, *, known: tuple[str, ...] = ()) -> Network:
@@ -36,8 +43,10 @@ def build_published(config: ModelConfig, spec: DataSpec, *, known: tuple[str, ..
             f"{config.name} takes images of shape (channels, height, width); {spec.name} is of kind {spec.kind} with "
             f"shape {spec.input_shape}. Use model.name=mlp or linear."
         )
-    build = _from_torchvision if library == "torchvision" else _from_timm
-    body, mean, std = build(name, spec, config.pretrained)
+    if library == "torchvision":
+        body, mean, std = _from_torchvision(name, spec, config.pretrained, config.options.get("auxiliary", 0.0))
+    else:
+        body, mean, std = _from_timm(name, spec, config.pretrained)
     if config.pretrained:
         spec = spec.model_copy(update=_scale(spec.input_shape[0], mean, std))
     network = Network(spec, body)
@@ -75,7 +84,7 @@ def _timm_names() -> list[str]:
 
 
 def _from_torchvision(
-    name: str, spec: DataSpec, pretrained: bool
+    name: str, spec: DataSpec, pretrained: bool, auxiliary: float
 ) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...]]:
     import torchvision
 
@@ -93,15 +102,18 @@ def _from_torchvision(
         body = torchvision.models.get_model(name, weights=None, **options)
     mean, std = IMAGENET_MEAN, IMAGENET_STD
     if name in INCEPTIONS:
-        body.aux_logits = False  # auxiliary classifiers would answer with a tuple in training
-        for auxiliary in ("aux1", "aux2", "AuxLogits"):
-            if hasattr(body, auxiliary):
-                setattr(body, auxiliary, None)
+        if not auxiliary:
+            body.aux_logits = False
+        for branch in ("aux1", "aux2", "AuxLogits"):
+            if hasattr(body, branch) and auxiliary:
+                _replace_head(getattr(body, branch), spec.num_outputs)
+            elif hasattr(body, branch):
+                setattr(body, branch, None)
         body.transform_input = False  # theirs is (x - 0.5) / 0.5, which our scaling does
         mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
     _replace_head(body, spec.num_outputs)
     _replace_stem(body, spec.input_shape[0])
-    return body, mean, std
+    return WithAuxiliary(body, auxiliary) if auxiliary else body, mean, std
 
 
 def _from_timm(name: str, spec: DataSpec, pretrained: bool) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...]]:
