@@ -221,6 +221,15 @@ class OptimConfig(PartSection):
     clip_norm: float | None = Field(default=None, gt=0.0, description="largest global norm of the gradient")
     accumulate: int = Field(default=1, ge=1, description="batches whose gradients are averaged into one step")
     ema: float | None = Field(default=None, ge=0.0, lt=1.0, description="decay of the averaged weights; 0 is off")
+    swa: float = Field(
+        default=0.0, ge=0.0, lt=1.0, description="last share of the steps whose epochs' weights are averaged equally"
+    )
+    lookahead: int = Field(default=0, ge=0, description="steps after which slow weights follow the fast ones; 0 is off")
+    lookahead_alpha: float = Field(default=0.5, gt=0.0, le=1.0, description="share of the way that slow weights follow")
+    sam_rho: float = Field(
+        default=0.0, ge=0.0, description="radius of sharpness-aware minimisation (0.05): two passes a step; 0 is off"
+    )
+    sam_adaptive: bool = Field(default=False, description="measure that radius relative to each weight (0.5)")
     layer_decay: float = Field(
         default=1.0, gt=0.0, le=1.0, description="factor of the rate from each block to the one before it; 1: one rate"
     )

@@ -9,12 +9,13 @@ For one device and one dtype, dense gradients.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any, final
 
 import torch
 from torch import Tensor
+
+from limpid.optim.rule import drop_gradients, spare_the_compiler
 
 
 @final
@@ -31,7 +32,7 @@ class FusedSGD(torch.optim.Optimizer):
         nesterov: bool,
         dampening: float = 0.0,
     ) -> None:
-        _spare_the_compiler()
+        spare_the_compiler()
         options = {"momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov}
         super().__init__(params, {"lr": lr, **options})
 
@@ -41,7 +42,7 @@ class FusedSGD(torch.optim.Optimizer):
         assert closure is None, "the loss is computed before the step"
         for group in self.param_groups:
             for fresh in (False, True):  # a parameter's first gradient becomes its momentum
-                params = [p for p in group["params"] if p.grad is not None and (p not in self.state) is fresh]
+                params = [p for p in group["params"] if p.grad is not None and self._is_fresh(p) is fresh]
                 if not params:
                     continue
                 if fresh and group["momentum"]:
@@ -64,7 +65,10 @@ class FusedSGD(torch.optim.Optimizer):
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients."""
-        _drop_gradients(self.param_groups)
+        drop_gradients(self.param_groups)
+
+    def _is_fresh(self, p: Tensor) -> bool:
+        return "momentum_buffer" not in self.state.get(p, ())
 
 
 @final
@@ -84,9 +88,10 @@ class FusedAdam(torch.optim.Optimizer):
         weight_decay: float,
         decoupled: bool,
     ) -> None:
-        _spare_the_compiler()
+        spare_the_compiler()
         self._kernel = torch._fused_adamw_ if decoupled else torch._fused_adam_
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
+        # "fused" tells whoever restores a state that step counts belong on the device.
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "fused": True})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -118,7 +123,7 @@ class FusedAdam(torch.optim.Optimizer):
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients."""
-        _drop_gradients(self.param_groups)
+        drop_gradients(self.param_groups)
 
     def _state_of(self, p: Tensor) -> dict[str, Any]:
         state: dict[str, Any] = self.state[p]
@@ -127,22 +132,3 @@ class FusedAdam(torch.optim.Optimizer):
             state["exp_avg"] = torch.zeros_like(p, memory_format=torch.preserve_format)
             state["exp_avg_sq"] = torch.zeros_like(p, memory_format=torch.preserve_format)
         return state
-
-
-def _drop_gradients(groups: list[dict[str, Any]]) -> None:
-    for group in groups:
-        for p in group["params"]:
-            p.grad = None
-
-
-def _spare_the_compiler() -> None:
-    """Let torch's optimiser base class run as it is written, without importing the compiler to be shielded from it.
-
-    Nothing is changed once the compiler is loaded; then the shield costs nothing.
-    """
-    if "torch._dynamo" in sys.modules:
-        return
-    for method in (torch.optim.Optimizer.add_param_group, torch.optim.Optimizer.state_dict):
-        plain = getattr(method, "__wrapped__", None)
-        if plain is not None and not hasattr(plain, "__dynamo_disable"):
-            plain.__dynamo_disable = plain

@@ -26,3 +26,19 @@ def param_groups(model: nn.Module, weight_decay: float, *, decay_all: bool = Fal
     rest = [p for p in trainable if p.ndim <= 1 or id(p) in spared]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
+
+
+def mark_hidden(groups: list[dict[str, Any]], model: nn.Module) -> list[dict[str, Any]]:
+    """The same groups, divided by `hidden`: matrices and kernels that map one hidden space to another.
+
+    Vectors, layer norms, embeddings and the weight of the last dense layer are not hidden.
+    """
+    outer = {id(p) for module in model.modules() if isinstance(module, UNDECAYED) for p in module.parameters()}
+    dense = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    outer |= {id(dense[-1].weight)} if dense else set()
+    divided = []
+    for group in groups:
+        hidden = [p for p in group["params"] if p.ndim > 1 and id(p) not in outer]
+        rest = [p for p in group["params"] if p.ndim <= 1 or id(p) in outer]
+        divided += [{**group, "params": hidden, "hidden": True}, {**group, "params": rest, "hidden": False}]
+    return [group for group in divided if group["params"]]

@@ -184,7 +184,7 @@ def _require_same_optimizer(
         if name not in parameters:
             raise CheckpointError(f"The optimiser's state is for {name}, which the model does not have.")
         for key, value in values.items():
-            if isinstance(value, Tensor) and value.ndim and value.shape != parameters[name].shape:
+            if isinstance(value, Tensor) and value.ndim and not _spans(value, parameters[name]):
                 raise CheckpointError(
                     f"The optimiser's {key} of {name}: expected shape {tuple(parameters[name].shape)}, "
                     f"found {tuple(value.shape)}."
@@ -219,10 +219,18 @@ def _restore_optimizer(
         }
 
 
+def _spans(value: Tensor, parameter: Tensor) -> bool:
+    """Whether a tensor has the parameter's sizes, or 1 where it stands for a whole row or column (Adafactor)."""
+    sizes = zip(value.shape, parameter.shape, strict=False)
+    return value.ndim == parameter.ndim and all(size in (1, whole) for size, whole in sizes)
+
+
 def _placed(value: Tensor, parameter: nn.Parameter, step_on_device: bool) -> Tensor:
     """A tensor of the state where the optimiser expects it: moments laid out like their parameter, steps as scalars."""
     if value.ndim == 0 and parameter.ndim != 0:
         return value.to(parameter.device) if step_on_device else value.clone()
+    if value.shape != parameter.shape:
+        return value.to(parameter.device, copy=True)
     return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
