@@ -74,8 +74,8 @@ INITIALIZERS: Catalogue[InitializerPart] = Catalogue(
             source="Glorot & Bengio 2010",
             year=2010,
             formula="N(0, 2 gain^2 / (fan_in + fan_out))",
-            pitfall="The second number is a variance; some texts print N(0, deviation). For tanh and sigmoid: under ReLU "
-            "the variance halves with each layer.",
+            pitfall="The second number is a variance; some texts print N(0, deviation). For tanh and sigmoid: with "
+            "ReLU the variance halves with each layer.",
             options=GAIN,
             aliases=("glorot_normal", "xavier", "glorot"),
         ),

@@ -146,8 +146,8 @@ LOSSES: Catalogue[LossPart] = Catalogue(
             source="Nelder & Wedderburn 1972",
             year=1972,
             formula="e^f - y f",
-            pitfall="Targets must not be negative, and come unscaled; outputs above 80 overflow. The loss itself may be "
-            "negative: the term ln y!, which no weight can change, is left out.",
+            pitfall="Targets must not be negative, and come unscaled; outputs above 80 overflow. The loss itself may "
+            "be negative: the term ln y!, which no weight can change, is left out.",
             aliases=("poisson nll",),
             tasks=NUMBERS,
             log_rate=True,

@@ -21,13 +21,18 @@ def predict(
     run: RunFolder,
     source: Annotated[str, typer.Argument(help="table, image, folder, archive or array of new samples")],
     out: Annotated[Path | None, typer.Option(help="file to write: .csv, .parquet, .json or .jsonl")] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="print the likeliest classes of each sample, in percent")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Answer for new samples with a run's best network."""
     from limpid.workbench import predict as predict_samples
 
     predictions = predict_samples(run, source, out=out)
-    if out is None:
+    if top is not None:
+        print("\n".join(predictions.top_lines(top)))
+    elif out is None:
         from limpid.deploy.tables_out import neutralised
 
         sys.stdout.write(neutralised(predictions.to_frame()).write_csv())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from limpid.errors import ConfigError
 from limpid.spec import DataSpec
 
 if TYPE_CHECKING:
@@ -66,6 +67,27 @@ class Predictions:
             columns |= {f"p_{name}": self.probabilities[:, k] for k, name in enumerate(self.classes)}
         return pl.DataFrame(columns)
 
+    def top(self, k: int) -> list[list[tuple[str, float]]]:
+        """The k likeliest classes (or labels) of each sample with their probabilities, best first; all if k is more.
+
+        Raises ConfigError for a regression, which has none.
+        """
+        if self.probabilities is None:
+            raise ConfigError(f"{self.spec.name} has no classes to rank ({self.spec.task}). Leave out --top.")
+        order_NK = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :k]
+        return [
+            [(self.classes[c], float(shares_K[c])) for c in row]
+            for row, shares_K in zip(order_NK, self.probabilities, strict=True)
+        ]
+
+    def top_lines(self, k: int) -> list[str]:
+        """The k likeliest classes of each sample in percent: "dog.jpg: Samoyed 16 %, Papillon 5.7 %"."""
+        word = "row " if self.named_by == "row" else ""
+        return [
+            f"{word}{name}: " + ", ".join(f"{label} {_percent(share)} %" for label, share in ranked)
+            for name, ranked in zip(self.names, self.top(k), strict=True)
+        ]
+
     def remarks(self) -> list[str]:
         """What a user should know about the input, one sentence each; empty when nothing was odd."""
         lines = []
@@ -80,3 +102,9 @@ class Predictions:
             lines.append(f"Left out {len(self.report['skipped']):,} file(s) that could not be read: {shown}.")
         lines += self.report.get("notes", [])
         return lines
+
+
+def _percent(share: float) -> str:
+    """Whole percents from ten on, below with one decimal."""
+    percent = 100 * share
+    return f"{percent:.0f}" if percent >= 9.95 else f"{percent:.1f}"
