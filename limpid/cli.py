@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from limpid.commands import lists, use
+from limpid.commands import ensembles, lists, rates, use
 from limpid.commands.options import Json, Quiet, RunFolder
 from limpid.errors import ConfigError, LimpidError
 
@@ -31,7 +31,9 @@ app = typer.Typer(
 )
 
 lists.add_to(app)
+rates.add_to(app)
 use.add_to(app)
+ensembles.add_to(app)
 
 
 @app.command()
@@ -50,6 +52,11 @@ def train(
     data_dir: Annotated[str | None, typer.Option(help="folder with local copies of named data sets")] = None,
     image_size: Annotated[int | None, typer.Option(help="side of the images in pixels")] = None,
     skip_bad: Annotated[bool | None, typer.Option("--skip-bad", help="leave out unreadable images")] = None,
+    form: Annotated[str | None, typer.Option(help="table, series, sequences, text, texts, pairs or captions")] = None,
+    window: Annotated[int | None, typer.Option(help="series: steps that the network sees")] = None,
+    horizon: Annotated[int | None, typer.Option(help="series: steps ahead that it predicts")] = None,
+    context: Annotated[int | None, typer.Option(help="text: tokens of a sample")] = None,
+    tokens: Annotated[str | None, typer.Option(help="text: char, word or bpe")] = None,
     # what computes, and how it learns
     model: Annotated[str | None, typer.Option("--model", "-m", help="architecture; see `limpid models`")] = None,
     pretrained: Annotated[bool | None, typer.Option("--pretrained", help="start from published weights")] = None,

@@ -93,7 +93,7 @@ def _floor_seconds(wiring: Wiring) -> float:
     for layer in layer_table(wiring.network, wiring.dataset.spec):
         rate = rates.conv(precision) if "Conv" in layer["kind"] else rates.best_linear(precision)
         seconds += 6.0 * layer["macs"] / (rate * 1e9)
-    return seconds
+    return seconds / max(len(wiring.members), 1)  # the members of an ensemble are trained one after another
 
 
 def _write_predictions(

@@ -1,16 +1,22 @@
-"""The weights that a run starts from: those of an earlier run, or of a .safetensors file."""
+"""What a run starts with: weights of an earlier run or of a .safetensors file, and which of them learn how fast."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
-from limpid.errors import CheckpointError
-from limpid.models.blocks import head_of
+from limpid.config import Config
+from limpid.errors import CheckpointError, ConfigError
+from limpid.models.blocks import blocks_of, head_of
+from limpid.models.freezing import Freezing
 from limpid.models.network import Network
 from limpid.models.transfer import Account, take_weights
+from limpid.optim.layer_decay import rate_scales
+from limpid.optim.optimizers import build_optimizer
 from limpid.record.run import Run
 from limpid.spec import DataSpec
 from limpid.training.checkpoint import load_weights
@@ -54,3 +60,27 @@ def begin(network: Network, start: Start, spec: DataSpec) -> Account:
         if start.spec.feature_names != spec.feature_names:
             leave.append("scale.")
     return take_weights(network, start.weights, place=start.place, leave=leave)
+
+
+def optimizer_of(
+    network: Network, config: Config, num_outputs: int
+) -> tuple[torch.optim.Optimizer, Callable[[int], None] | None]:
+    """Freeze what is to be frozen, and build the optimiser of what learns now or later.
+
+    The second value thaws so many blocks; None where nothing is to be thawed.
+    """
+    choice, thaws = config.model.freeze, config.model.thaw is not None
+    if thaws and not choice:
+        raise ConfigError("model.thaw lets frozen blocks learn one by one, and none is frozen: set model.freeze too.")
+    freezing = Freezing(network, choice, num_outputs) if choice else None
+    if freezing is not None and not thaws:
+        freezing.apply()
+    scales = None
+    if config.optim.layer_decay < 1.0:
+        blocks = [block.parameters for block in blocks_of(network, num_outputs)]
+        scales = rate_scales(blocks, config.optim.layer_decay)
+    optimizer = build_optimizer(config.optim, network, rate_scales=scales)
+    if freezing is None or not thaws:
+        return optimizer, None
+    freezing.apply()
+    return optimizer, freezing.apply

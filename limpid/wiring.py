@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,30 +14,29 @@ from torch import Tensor, nn
 
 from limpid.catalogue.models import MODELS
 from limpid.catalogue.part import load_home
-from limpid.config import Config
+from limpid.config import Config, RegularizeConfig
 from limpid.data.augment import build_augment
 from limpid.data.dataset import Dataset, Split
 from limpid.data.loader import Loader
 from limpid.defaults import resolve
 from limpid.device import choose_device, choose_precision, machine_facts, prepare_cpu
 from limpid.errors import ConfigError, ModelError
-from limpid.models.blocks import blocks_of
 from limpid.models.cost import layer_table
-from limpid.models.freezing import Freezing
+from limpid.models.disturbance import disturb
 from limpid.models.network import Network, wrap_module
 from limpid.models.registry import build_model
 from limpid.models.transfer import Account
 from limpid.objectives.metrics import LOWER_IS_BETTER
 from limpid.objectives.objective import Objective
 from limpid.objectives.registry import build_objective
-from limpid.optim.averaging import WeightAverage
-from limpid.optim.layer_decay import rate_scales
-from limpid.optim.optimizers import build_optimizer
+from limpid.optim.averaging import build_average
+from limpid.optim.regularizers import attach_regularizers
 from limpid.optim.schedules import build_schedule
-from limpid.start import Start, begin
+from limpid.start import Start, begin, optimizer_of
 from limpid.training.linear_road import onednn_wins, take_onednn_road
 from limpid.training.loop import Parts, Plan
 from limpid.training.pooled_road import take_pooled_conv_road
+from limpid.training.sam_step import sam_step
 from limpid.training.step import train_step
 from limpid.training.thawing import ThawingLoader
 
@@ -60,12 +60,13 @@ class Wiring:
     plan: Plan
     channels_last: bool
     account: Account | None = None  # of the weights that it started from
+    members: list[dict[str, Any]] = field(default_factory=list)  # of an ensemble: how to build each of them again
 
     def header(self, given: Config) -> dict[str, Any]:
         """What run.json says of this run, beside its name and time."""
         layers = layer_table(self.network, self.dataset.spec)
         model = {
-            "name": self.config.model.name,
+            "name": _name_of(self.config.model.name, self.members),
             "parameters": sum(p.numel() for p in self.network.parameters()),
             "trainable": sum(p.numel() for p in self.network.parameters() if p.requires_grad),
             "macs": sum(layer["macs"] for layer in layers),
@@ -82,6 +83,7 @@ class Wiring:
             "machine": {**machine_facts(), "device": str(self.plan.device), "precision": self.plan.precision},
             "summary": self.dataset.summary,
             "model": model,
+            **({"members": self.members} if self.members else {}),
         }
 
     @contextmanager
@@ -127,6 +129,7 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None, st
     prepare_cpu(training.threads)
     network = build_model(config.model, spec, seed=training.seed) if module is None else wrap_module(module, spec)
     account = None if start is None else begin(network, start, spec)
+    disturb(config.regularize, network, name=config.model.name)
     convolutional = any(isinstance(layer, nn.Conv2d) for layer in network.modules())
     precision = choose_precision(training.precision, device, convolutional=convolutional)
     assert training.batch_size is not None and training.epochs is not None and config.optim.ema is not None
@@ -144,7 +147,8 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None, st
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     objective = build_objective(config.objective, spec)
     _check(network, objective, config, dataset)
-    optimizer, thaw = _optimizer_of(network, config, spec.num_outputs)
+    optimizer, thaw = optimizer_of(network, config, spec.num_outputs)
+    attach_regularizers(config.regularize, network, optimizer)
     train = Loader(
         dataset.train,
         batch_size=training.batch_size,
@@ -176,9 +180,14 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None, st
         accumulate=config.optim.accumulate,
         clip_norm=config.optim.clip_norm,
         monitor=training.monitor,
-        higher_is_better=training.monitor not in LOWER_IS_BETTER,
+        higher_is_better=training.mode == "max"
+        or (training.mode == "auto" and training.monitor not in LOWER_IS_BETTER),
         patience=training.patience or 0,
         min_delta=training.min_delta,
+        baseline=training.baseline,
+        restore_best=training.restore_best,
+        evaluate_from=training.evaluate_from,
+        evaluate_every=training.evaluate_every,
         checkpoint_seconds=training.checkpoint_seconds,
         checkpoint_steps=training.checkpoint_steps,
         log_every=max(1, -(-train.num_batches * training.epochs // MOST_STEP_ROWS)),
@@ -196,9 +205,11 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None, st
             schedule=build_schedule(config.optim, num_steps=num_steps, steps_per_epoch=steps_per_epoch),
             train=train if thaw is None else ThawingLoader(train, config.model.thaw or 1, thaw),
             valid=None,
-            average=WeightAverage(network, config.optim.ema) if config.optim.ema else None,
+            average=build_average(
+                config.optim, network, optimizer, num_steps=num_steps, steps_per_epoch=steps_per_epoch
+            ),
             name_of=dataset.train.name_of,
-            step=_step_of(config.model.name),
+            step=_step_of(config),
         ),
         plan=plan,
         channels_last=channels_last,
@@ -209,33 +220,20 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None, st
     return _with_validation(wiring, dataset.valid)
 
 
-def _optimizer_of(
-    network: Network, config: Config, num_outputs: int
-) -> tuple[torch.optim.Optimizer, Callable[[int], None] | None]:
-    """Freeze what is to be frozen, and build the optimiser of what learns now or later.
-
-    The second value thaws so many blocks; None where nothing is to be thawed.
-    """
-    choice, thaws = config.model.freeze, config.model.thaw is not None
-    if thaws and not choice:
-        raise ConfigError("model.thaw lets frozen blocks learn one by one, and none is frozen: set model.freeze too.")
-    freezing = Freezing(network, choice, num_outputs) if choice else None
-    if freezing is not None and not thaws:
-        freezing.apply()
-    scales = None
-    if config.optim.layer_decay < 1.0:
-        blocks = [block.parameters for block in blocks_of(network, num_outputs)]
-        scales = rate_scales(blocks, config.optim.layer_decay)
-    optimizer = build_optimizer(config.optim, network, rate_scales=scales)
-    if freezing is None or not thaws:
-        return optimizer, None
-    freezing.apply()
-    return optimizer, freezing.apply
+def _name_of(model_name: str, members: list[dict[str, Any]]) -> str:
+    """The name of the network for people: of an ensemble, its members'."""
+    counts = Counter(member["model"]["name"] for member in members)
+    return " + ".join(f"{count} x {name}" for name, count in counts.items()) or model_name
 
 
-def _step_of(model_name: str) -> Callable[..., Tensor]:
+def _step_of(config: Config) -> Callable[..., Tensor]:
     """The training step of the architecture: forward, loss, backward, update, unless it brings its own."""
-    home = MODELS[model_name].step if model_name in MODELS else ""
+    name, optim = config.model.name, config.optim
+    home = MODELS[name].step if name in MODELS else ""
+    if home and optim.sam_rho:
+        raise ConfigError(f"optim.sam_rho: {name} is trained by a step of its own. Leave optim.sam_rho out.")
+    if optim.sam_rho:
+        return sam_step(optim.sam_rho, adaptive=optim.sam_adaptive)
     return load_home(home) if home else train_step
 
 
@@ -251,6 +249,9 @@ def _check(network: nn.Module, objective: Objective, config: Config, dataset: Da
             f"training.monitor={config.training.monitor} is not a figure of {dataset.spec.task}. "
             f"Use one of {', '.join(figures)}."
         )
+    name = config.model.name
+    if name in MODELS and MODELS[name].optimizer == "none" and config.regularize != RegularizeConfig():
+        raise ConfigError(f"Section regularize acts on gradient steps, which {name} does not take. Leave it out.")
     smallest = min(config.training.batch_size or 1, len(dataset.train))
     if smallest == 1 and any(isinstance(layer, nn.BatchNorm1d) for layer in network.modules()):
         raise ConfigError(

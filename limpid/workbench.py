@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,16 +16,15 @@ from limpid.data.dataset import Dataset
 from limpid.data.sources import load_data as _load_data
 from limpid.data.sources import named_sources
 from limpid.device import prepare_cpu
-from limpid.errors import ConfigError, NonFiniteLoss, RecordError, Stopped
+from limpid.errors import ConfigError, RecordError
+from limpid.execution import execute
+from limpid.members import as_ensemble, join
 from limpid.models.registry import takes_codes
 from limpid.record.run import Run, new_run_path, refuse_occupied
-from limpid.scoring import score_run, throughput
 from limpid.start import load_start
-from limpid.training.checkpoint import TrainingState, decode, encode, state_digest
-from limpid.training.history import Silence
-from limpid.training.loop import fit
+from limpid.training.checkpoint import TrainingState, decode
 from limpid.training.randomness import own_randomness
-from limpid.training.signals import StopRequest
+from limpid.training.rate_finder import RateCurve, search_rate
 from limpid.wiring import Wiring, wire
 
 if TYPE_CHECKING:
@@ -81,11 +79,39 @@ def train(
         NonFiniteLoss: training diverged; the run folder holds the last good weights.
         Stopped: Ctrl-C or SIGTERM; the run folder holds a checkpoint to resume from.
     """
+    if resume is not None:
+        module = model if isinstance(model, nn.Module) else None
+        return execute(*_reopen(Path(resume), source, y, module, options), observer)
+    wiring, given = _wire(source, y, model, config, options)
+    if wiring.config.training.members > 1:
+        wiring = as_ensemble(wiring)
+    return execute(wiring, _new_run(wiring, given), None, observer)
+
+
+def find_rate(
+    source: Any = None,
+    *,
+    y: Any = None,
+    model: str | nn.Module | None = None,
+    config: Config | None = None,
+    lowest: float = 1e-6,
+    highest: float = 10.0,
+    num_steps: int = 200,
+    **options: Any,
+) -> RateCurve:
+    """Suggest a learning rate by a short training with rising rates, of which nothing is kept; arguments of `train`."""
+    wiring, _ = _wire(source, y, model, config, options)
+    with own_randomness(wiring.config.training.seed), wiring.fast_roads():
+        return search_rate(wiring.parts, wiring.plan, lowest=lowest, highest=highest, num_steps=num_steps)
+
+
+def _wire(
+    source: Any, y: Any, model: str | nn.Module | None, config: Config | None, options: dict[str, Any]
+) -> tuple[Wiring, Config]:
+    """The wiring of a new run, and the configuration as given."""
     if isinstance(source, Config):
         source, config = None, source
     module = model if isinstance(model, nn.Module) else None
-    if resume is not None:
-        return _train(*_reopen(Path(resume), source, y, module, options), observer)
     given = with_options(config or Config(), options)
     prepare_cpu(given.training.threads)
     if isinstance(model, str):
@@ -99,8 +125,7 @@ def train(
         raise ConfigError("Nothing to train on: give a data source, for example limpid.train('digits').")
     _refuse_early(given.record)
     start = load_start(given.model.start) if given.model.start else None
-    wiring = wire(given, _load(source, given, y, module), module=module, start=start)
-    return _train(wiring, _new_run(wiring, given), None, observer)
+    return wire(given, _load(source, given, y, module), module=module, start=start), given
 
 
 def predict(
@@ -119,6 +144,28 @@ def predict(
     if out is not None:
         write_table(predictions.to_frame(), out)
     return predictions
+
+
+def ensemble(*runs: Run | str | Path, out: str | Path | None = None, source: Any = None, y: Any = None) -> Run:
+    """The best networks of several runs, of any architectures, as the one network of a new run: the mean of answers.
+
+    Args:
+        runs: at least two, trained on the same data.
+        out: folder of the new run.
+        source, y: the data, where the first run had them handed over in Python; they are needed for its score.
+
+    Raises ConfigError when the runs do not answer the same question.
+    """
+    opened = [_open(run) for run in runs]
+    if len(opened) < 2:
+        raise ConfigError("An ensemble takes at least two runs.")
+    config = config_from_dict(opened[0].header["config"], origin=f"{opened[0].path}/run.json")
+    record = RecordConfig(out=None if out is None else str(out), report=config.record.report)
+    config = config.model_copy(update={"record": record})
+    _refuse_early(record)
+    source = config.data.source if source is None else source
+    wiring = join(wire(config, _load(source, config, y, None)), opened)
+    return execute(wiring, _new_run(wiring, config), None, None)
 
 
 def export(
@@ -206,64 +253,9 @@ def _reopen(
         for text in checkpoint.skipped if checkpoint else ():
             run.add("note", text=text)
         run.truncate_after(checkpoint.step if checkpoint else -1)
+        if config.training.members > 1:
+            return as_ensemble(wiring), run, None
         return wiring, run, decode(checkpoint) if checkpoint else None
     except BaseException:
         run.close()
         raise
-
-
-def _train(wiring: Wiring, run: Run, state: TrainingState | None, observer: Any) -> Run:
-    """Run the loop inside the run folder, then score, report and close. An already finished run is left as it is."""
-    observer = observer or Silence()
-    if any(row["status"] == "finished" for row in run.events("end")):
-        run.close()
-        return run
-    started = time.perf_counter()
-    plan, keep = wiring.plan, wiring.config.training.keep
-
-    def save(state: TrainingState) -> None:
-        run.write_checkpoint(state.progress["step"], encode(state), keep=keep)
-
-    try:
-        observer.wired(wiring, run)
-        with StopRequest() as stop, own_randomness(wiring.config.training.seed), wiring.fast_roads():
-            position = fit(wiring.parts, plan, run, observer, save=save, resume=state, stop=stop)
-        score_run(wiring, run, position)
-        run.add("throughput", **throughput(wiring, position, time.perf_counter() - started))
-        reason = "early stopping" if position.stopping.exhausted else "all epochs done"
-        run.add(
-            "end",
-            status="finished",
-            reason=reason,
-            step=position.step,
-            best_step=position.stopping.best_step or position.step,
-            digest=state_digest(wiring.network.state_dict()),
-            seconds=time.perf_counter() - started,
-        )
-    except (Stopped, NonFiniteLoss) as error:
-        status = "stopped" if isinstance(error, Stopped) else "failed"
-        run.add("end", status=status, reason=str(error), seconds=time.perf_counter() - started)
-        _publish(run, wiring.config.record)
-        if isinstance(error, Stopped):
-            raise error.resumable(run.path) from None
-        raise
-    else:
-        _publish(run, wiring.config.record)
-    finally:
-        observer.close()
-        run.close()
-    return run
-
-
-def _publish(run: Run, config: RecordConfig) -> None:
-    """Write the report and the mirrors that were asked for; also of a run that was cut short."""
-    if config.report:
-        report(run)
-    if config.tensorboard:
-        from limpid.reporting.mirrors import mirror_tensorboard
-
-        mirror_tensorboard(run, Path(config.tensorboard))
-    if config.mlflow:
-        from limpid.reporting.mirrors import mirror_mlflow
-
-        mirror_mlflow(run, config.mlflow)

@@ -142,13 +142,14 @@ def _export_safetensors(trained: Trained, out: Path) -> ExportResult:
         "model": trained.config.model.model_dump(mode="json"),
         "objective": trained.config.objective.model_dump(mode="json"),
         "spec": trained.spec.model_dump(mode="json"),
+        **({"members": list(trained.members)} if trained.members else {}),
         "inputs": input_names(trained.spec),
         "run": trained.run.id,
         "step": trained.step,
     }
     config = json.dumps(described, indent=2, ensure_ascii=False).encode()
     spec = DataSpec.model_validate(json.loads(config)["spec"])
-    copied = architecture(trained.config, spec, trained.module, where=str(out))
+    copied = architecture(trained.config, spec, trained.module, trained.members, where=str(out))
     fill(copied, load(weights), where=str(out))
     difference = _check(trained, RawToAnswer(copied.eval(), trained.objective, spec), "safetensors")
     paths = (out / "model.safetensors", out / "config.json")

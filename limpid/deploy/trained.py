@@ -7,14 +7,17 @@ safetensors bytes whose manifest verified.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
 from limpid.config import Config
 from limpid.config_reader import config_from_dict
 from limpid.errors import CheckpointError, ModelError
+from limpid.models.ensemble import build_ensemble
 from limpid.models.network import wrap_module
 from limpid.models.registry import build_model
 from limpid.objectives.objective import Objective
@@ -35,6 +38,7 @@ class Trained:
     run: Run
     step: int  # of the checkpoint that holds the weights
     module: nn.Module | None = None  # what the user gave in place of a name
+    members: tuple[dict[str, Any], ...] = ()  # of an ensemble: architecture and data of each
 
 
 def load_trained(run: Run | str | Path, *, module: nn.Module | None = None, device: str = "cpu") -> Trained:
@@ -51,10 +55,12 @@ def load_trained(run: Run | str | Path, *, module: nn.Module | None = None, devi
     spec = DataSpec.model_validate(run.header["data"])
     config = config_from_dict(run.header["config"], origin=f"{run.path}/run.json")
     step, weights = best_weights(run)
-    network = architecture(config, spec, module, where=str(run.path))
+    members = run.header.get("members") or ()
+    network = architecture(config, spec, module, members, where=str(run.path))
     fill(network, weights, where=f"{run.path}, checkpoint of step {step}")
     objective = build_objective(config.objective, spec)
-    return Trained(network.to(device).eval().requires_grad_(False), spec, objective, config, run, step, module)
+    network = network.to(device).eval().requires_grad_(False)
+    return Trained(network, spec, objective, config, run, step, module, tuple(members))
 
 
 def best_weights(run: Run) -> tuple[int, dict[str, Tensor]]:
@@ -65,8 +71,22 @@ def best_weights(run: Run) -> tuple[int, dict[str, Tensor]]:
     return checkpoint.step, load_weights(checkpoint)
 
 
-def architecture(config: Config, spec: DataSpec, module: nn.Module | None, *, where: str) -> nn.Module:
-    """The network that the configuration names, or a copy of the user's module, behind the scaling of raw inputs."""
+def architecture(
+    config: Config,
+    spec: DataSpec,
+    module: nn.Module | None,
+    members: Sequence[Mapping[str, Any]] = (),
+    *,
+    where: str,
+) -> nn.Module:
+    """The network that the configuration names, or a copy of the user's module, behind the scaling of raw inputs.
+
+    With `members`, as run.json lists them, an ensemble of their architectures.
+    """
+    if members:
+        models = [config_from_dict({"model": member["model"]}, origin=where).model for member in members]
+        specs = [DataSpec.model_validate(member["data"]) for member in members]
+        return build_ensemble(list(zip(models, specs, strict=True)), spec)
     if module is not None:
         return wrap_module(copy.deepcopy(module), spec)
     name = config.model.name

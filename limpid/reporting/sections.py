@@ -9,6 +9,7 @@ from limpid.reporting.outcomes import ClassOutcome, WrongRow, class_outcomes, mo
 from limpid.reporting.png import data_uri, stretch
 from limpid.reporting.reading import NOT_A_METRIC, Reading, Row, score_title
 from limpid.reporting.text import figure, interval, label, number, percent, plain, rate, seconds, shorten
+from limpid.reporting.token_outcomes import surprising_rows
 
 MOST_CLASS_ROWS = 100  # of the per-class table; the weakest are kept
 
@@ -22,7 +23,12 @@ def headline(reading: Reading) -> list[Row]:
         cards.append({"name": score_title(reading), "value": value, "detail": _score_detail(reading), "main": True})
         cards += [{"name": "knowing nothing", "value": text, "detail": why} for text, why in _chance(reading)]
     best = reading.best_epoch
-    if best is not None:
+    members = reading.header.get("members") or ()
+    if members:
+        cards.append(
+            {"name": "members", "value": number(len(members)), "detail": "networks whose answers are averaged"}
+        )
+    elif best is not None:
         planned = _planned_epochs(reading)
         detail = f"of {reading.last_epoch} run" + (f", {planned} planned" if planned else "")
         cards.append({"name": "best epoch", "value": str(best), "detail": detail})
@@ -73,6 +79,9 @@ def _chance(reading: Reading) -> list[tuple[str, str]]:
     """The score of the best constant answer learned from the training split, where it can be told."""
     import numpy as np
 
+    loss = (reading.result or {}).get("chance_loss")
+    if reading.task == "tokens" and isinstance(loss, int | float) and math.isfinite(loss):
+        return [(figure("perplexity", math.exp(min(loss, 700.0))), "the training split's token frequencies everywhere")]
     pair = targets_and_predictions(reading)
     counts = list(reading.data.get("class_counts") or ())
     if pair is None or reading.predictions_split != (reading.result or {}).get("split"):
@@ -154,7 +163,7 @@ def _class_row(outcome: ClassOutcome) -> Row:
 def wrong_rows(reading: Reading) -> list[Row]:
     """The samples it is most wrong about: printable figures, and the picture where the run kept one."""
     pictures = _pictures(reading)
-    rows = most_wrong(reading)
+    rows = surprising_rows(reading) if reading.task == "tokens" else most_wrong(reading)
     if pictures:
         rows = [row for row in rows if row.position in pictures] or rows
     return [_wrong_row(row, pictures.get(row.position)) for row in rows]

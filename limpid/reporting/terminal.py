@@ -40,6 +40,11 @@ class Screen:
         self.progress.emit("run", path=str(run.path), data=header.get("data"), config=header.get("config"))
         self.progress.start(total, epochs)
 
+    def member(self, number: int, count: int, wiring: Any) -> None:
+        """The epochs that follow are those of one member of an ensemble."""
+        total = wiring.plan.num_steps
+        self.progress.start(total, wiring.plan.num_epochs, f"member {number} of {count}")
+
     def step(self, step: int, loss: float | None = None) -> None:
         self.progress.step(step, loss)
 
@@ -128,7 +133,10 @@ def print_result(run: Run, *, json: bool = False, stream: TextIO | None = None) 
         lines.append(f"{score_title(reading)} {figure(name, result[name])} ({doubt}n = {number(result.get('n', 0))})")
     else:
         lines.append(f"{reading.status} after step {number(reading.last_step)}, no score")
-    parts = [f"best epoch {reading.best_epoch} of {reading.last_epoch}"] if reading.best_epoch is not None else []
+    trained = reading.best_epoch is not None and reading.last_epoch > 0
+    parts = [f"best epoch {reading.best_epoch} of {reading.last_epoch}"] if trained else []
+    members = reading.header.get("members") or ()
+    parts += [f"mean of {len(members)} networks"] if members else []
     speed = reading.throughput or {}
     if isinstance(speed.get("seconds_total"), int | float):
         parts.append(f"{seconds(speed['seconds_total'])} in all")
