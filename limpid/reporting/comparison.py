@@ -18,6 +18,7 @@ from limpid.reporting.progress import json_line
 from limpid.reporting.reading import Reading, Row, read_run
 from limpid.reporting.terminal import table_lines
 from limpid.reporting.text import LOWER_IS_BETTER, SHARES, figure, interval, label, number, plain, seconds, value_text
+from limpid.reporting.token_outcomes import token_pair
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,6 +111,8 @@ def judge(first: Reading, second: Reading, first_name: str, second_name: str, do
     reason = _why_not_comparable(first, second)
     if reason:
         return Verdict(first_name, second_name, "not comparable", reason)
+    if first.task == "tokens":
+        return _judge_losses(first, second, first_name, second_name, doubt)
     pairs = targets_and_predictions(first), targets_and_predictions(second)
     assert pairs[0] is not None and pairs[1] is not None
     target, guesses = pairs[0][0], (pairs[0][1], pairs[1][1])
@@ -136,6 +139,17 @@ def judge(first: Reading, second: Reading, first_name: str, second_name: str, do
     return Verdict(first_name, second_name, word, "", score, rows, difference, bounds, doubt, p_value)
 
 
+def _judge_losses(first: Reading, second: Reading, first_name: str, second_name: str, doubt: float) -> Verdict:
+    """Compare the mean loss of each sequence, in nats per token."""
+    import numpy as np
+
+    losses_N2 = np.stack([reading.predictions["losses"].astype(np.float64) for reading in (first, second)], axis=1)
+    difference = float((losses_N2[:, 1] - losses_N2[:, 0]).mean())
+    bounds = paired_bootstrap(losses_N2, lambda means: means[:, 1] - means[:, 0], doubt)
+    word = _word(bounds, lower_is_better=True)
+    return Verdict(first_name, second_name, word, "", "loss", len(losses_N2), difference, bounds, doubt, None)
+
+
 def _word(bounds: Interval, lower_is_better: bool) -> Word:
     low, high = (-bounds[1], -bounds[0]) if lower_is_better else bounds
     return "better" if low > 0 else "worse" if high < 0 else "cannot tell"
@@ -146,7 +160,7 @@ def _why_not_comparable(first: Reading, second: Reading) -> str:
     import numpy as np
 
     for reading in (first, second):
-        if targets_and_predictions(reading) is None:
+        if targets_and_predictions(reading) is None and token_pair(reading) is None:
             return f"{plain(reading.run.path.name)} holds no predictions"
     if first.header.get("fingerprint") != second.header.get("fingerprint"):
         return "they were trained on different data"

@@ -16,6 +16,7 @@ from limpid.reporting import curves, facts, figures, sections
 from limpid.reporting.outcomes import class_names, confusion_of, frequent_confusions
 from limpid.reporting.reading import Reading, read_run, score_title
 from limpid.reporting.text import interval, percent
+from limpid.reporting.token_outcomes import place_figure
 
 HERE = Path(__file__).parent
 ESCAPED_IN_JSON = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -126,6 +127,7 @@ def _figures(reading: Reading) -> dict[str, dict[str, Any]]:
     if counts_KK is not None:
         caption = f"{int(counts_KK.diagonal().sum()):,} of {int(counts_KK.sum()):,} rows lie on the diagonal."
         put("confusion", "outcome", figures.confusion_figure(counts_KK, reading), "Confusion matrix", caption)
+    put("places", "outcome", place_figure(reading), "Right tokens by place")
     for t, (name, scatter, residuals) in enumerate(figures.regression_figures(reading)):
         put(f"scatter{t}", "outcome", scatter, f"Predicted against actual: {name}")
         put(f"residuals{t}", "outcome", residuals, f"Residuals: {name}")

@@ -56,8 +56,8 @@ def targets_and_predictions(reading: Reading) -> tuple[np.ndarray, np.ndarray] |
     import numpy as np
 
     arrays = reading.predictions
-    if "target" not in arrays or len(arrays["target"]) == 0:
-        return None
+    if reading.task == "tokens" or "target" not in arrays or len(arrays["target"]) == 0:
+        return None  # sequences of tokens have outcomes of their own: token_outcomes.py
     if reading.task == "regression":
         key = "prediction" if "prediction" in arrays else "values"
         if key not in arrays:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 # Shares of samples, printed in per cent; every other figure is printed as it is.
-SHARES = frozenset({"accuracy", "balanced_accuracy", "exact_match", "top5_error"})
-LOWER_IS_BETTER = frozenset({"loss", "top5_error", "mse", "rmse", "mae", "log_loss"})
+SHARES = frozenset({"accuracy", "balanced_accuracy", "exact_match", "token_accuracy", "top5_error"})
+LOWER_IS_BETTER = frozenset({"loss", "top5_error", "mse", "rmse", "mae", "log_loss", "perplexity"})
 LABELS = {
     "r2": "R²",
     "rmse": "RMSE",
@@ -20,6 +20,7 @@ LABELS = {
     "auc": "AUC",
     "log_loss": "log loss (nats)",
     "top5_error": "top-5 error",
+    "token_accuracy": "token accuracy",
     "chance_loss": "loss of knowing nothing",
     "lr": "learning rate",
 }
