@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from limpid.catalogue import convolutional, dense, inception, linear_family, residual, vision
+from limpid.catalogue import convolutional, dense, inception, linear_family, residual, sequence, vision
 from limpid.catalogue.model_part import ModelPart
 from limpid.catalogue.part import Catalogue
 
 MODELS: Catalogue[ModelPart] = Catalogue(
     "model",
     "model",
-    (*linear_family.PARTS, *dense.PARTS, *convolutional.PARTS, *inception.PARTS, *residual.PARTS, *vision.PARTS),
+    (
+        *linear_family.PARTS,
+        *dense.PARTS,
+        *convolutional.PARTS,
+        *inception.PARTS,
+        *residual.PARTS,
+        *vision.PARTS,
+        *sequence.PARTS,
+    ),
 )

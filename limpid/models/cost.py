@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from limpid.models.elman import Elman
+from limpid.models.gru import GRU
+from limpid.models.lstm import LSTM
 from limpid.models.network import example_inputs
 from limpid.models.number_encoding import NumberEncoding
 from limpid.models.receptive_field import ReceptiveFields, field_of
@@ -29,11 +32,17 @@ def _encoding_macs(module: Any, output: Tensor) -> int:
     return int(module.weight.numel())
 
 
+def _recurrent_macs(module: Any, output: Tensor) -> int:
+    """Every matrix once per step and sequence; the output is (T, B, H)."""
+    return output.shape[0] * output.shape[1] * sum(p.numel() for p in module.parameters() if p.ndim == 2)
+
+
 # Multiply-adds of everything else (norms, activations, pooling, look-ups) are left out, as is usual: they are few.
-# Products of two activations (attention's scores) are no layer's own and are left out too; there the sum is too low.
+# A module that multiplies activations with one another (attention) says so by its own `count_macs(inputs, output)`.
 MACS: tuple[tuple[type[nn.Module] | tuple[type[nn.Module], ...], Callable[[Any, Tensor], int]], ...] = (
     ((nn.Conv1d, nn.Conv2d, nn.Conv3d), _conv_macs),
     (nn.Linear, _linear_macs),
+    ((nn.RNNBase, Elman, LSTM, GRU), _recurrent_macs),
     (NumberEncoding, _encoding_macs),
 )
 
@@ -51,7 +60,7 @@ def layer_table(model: nn.Module, spec: DataSpec) -> list[dict[str, Any]]:
     hooks: list[RemovableHandle] = []
     for name, module in model.named_modules():
         own = list(module.parameters(recurse=False))
-        if not own and next(module.children(), None) is not None:
+        if not own and next(module.children(), None) is not None and not hasattr(module, "count_macs"):
             continue
         fresh = [p for p in own if id(p) not in seen]
         seen.update(id(p) for p in fresh)
@@ -88,6 +97,8 @@ def totals(table: Iterable[dict[str, Any]]) -> tuple[int, int]:
 
 def _filler(row: dict[str, Any]) -> Callable[[nn.Module, Any, Any], None]:
     def fill(module: nn.Module, inputs: Any, output: Any) -> None:
+        if isinstance(output, tuple) and output:  # outputs and state of a recurrent layer
+            output = output[0]
         if isinstance(output, Tensor):
             row["output_shape"] = tuple(output.shape[1:])
             field = field_of(output)
@@ -95,5 +106,7 @@ def _filler(row: dict[str, Any]) -> Callable[[nn.Module, Any, Any], None]:
             for kinds, count in MACS:
                 if isinstance(module, kinds):
                     row["macs"] += count(module, output)
+            if hasattr(module, "count_macs"):
+                row["macs"] += module.count_macs(inputs, output)
 
     return fill
