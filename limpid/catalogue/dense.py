@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 from limpid.catalogue.model_part import ANY_NUMBERS, ModelPart
+from limpid.catalogue.part import Option
 
 PARTS = (
-    ModelPart(
-        name="linear",
-        home="limpid.models.linear:build_linear",
-        what="linear or logistic regression",
-        source="Legendre 1805; Cox 1958",
-        year=1805,
-        formula="y = x W + b",
-        aliases=("logistic", "logistic regression", "linear regression", "softmax regression"),
-        family="linear",
-        kinds=ANY_NUMBERS,
-    ),
     ModelPart(
         name="mlp",
         home="limpid.models.mlp:build_mlp",
@@ -27,5 +17,13 @@ PARTS = (
         family="dense",
         kinds=ANY_NUMBERS,
         takes_codes=True,
+        options={
+            "dropout_form": Option(
+                "inverted",
+                "scaled up in training, scaled down in use, or for selu",
+                choices=("inverted", "classic", "alpha"),
+            ),
+            "input_dropout": Option(0.0, "share of inputs dropped; 0.2 beside 0.5 of hidden units", 0.0, 0.99),
+        },
     ),
 )

@@ -98,6 +98,20 @@ def _polygon(size: int, random: Random) -> tuple[Floats, Labels]:
     return x_N2, (np.abs(x_N2).sum(axis=1) < 1).astype(np.int64)
 
 
+def _sector(size: int, random: Random) -> tuple[Floats, Labels]:
+    """Below or above the line r = 0.6 + 0.1 phi of polar coordinates, at least 0.05 away; |phi| < pi, r < 1."""
+    label_N, angle_N, u_N = _halves(size), random.uniform(-np.pi, np.pi, size), random.uniform(0, 1, size)
+    line_N = 0.6 + 0.1 * angle_N
+    inner_N, outer_N = u_N * (line_N - 0.05), line_N + 0.05 + u_N * (0.95 - line_N)
+    return _polar(np.where(label_N == 0, inner_N, outer_N), angle_N), label_N
+
+
+def _disc(size: int, random: Random) -> tuple[Floats, Labels]:
+    """Class 1: inside the circle of radius 0.8."""
+    x_N2 = random.uniform(-1, 1, (size, 2))
+    return x_N2, (np.hypot(x_N2[:, 0], x_N2[:, 1]) < 0.8).astype(np.int64)
+
+
 def _curves(size: int, random: Random) -> tuple[Floats, Labels]:
     """Two entwined curves: x1 = x0^2 / 2 - 1/4 and, 0.4 above it, the same."""
     label_N, along_N = _halves(size), random.uniform(-1, 1, size)
@@ -124,6 +138,8 @@ TOYS: dict[str, Toy] = {
     "circles": Toy(_circles, "circles of radius 1 and 1/2", noise=0.05),
     "annulus": Toy(_annulus, "disc r < 1/3 inside the ring 2/3 < r < 1"),
     "polygon": Toy(_polygon, "inside and outside of a square on its corner"),
+    "disc": Toy(_disc, "inside and outside of a circle in a square"),
+    "polar": Toy(_sector, "two sides of a line of polar coordinates, which is a spiral in the plane"),
     "curves": Toy(_curves, "two parabolas, one above the other", noise=0.02),
     "spirals": Toy(_spirals, "two spirals of one and a half turns", noise=0.02),
     "sine": Toy(_curve(lambda x: np.sin(2 * np.pi * x)), "sin(2 pi x) on [-1, 1]", noise=0.1, regression=True),

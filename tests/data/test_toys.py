@@ -16,6 +16,10 @@ def _in_spiral(x, label):
     return np.allclose(x[:, 0] + 1j * x[:, 1], t * turned) and t.min() >= 0.05 and t.max() <= 1
 
 
+def _on_sides(distance, label):
+    return ((distance > 0) == (label == 1)).all() and (np.abs(distance) >= 0.05 - 1e-12).all()
+
+
 MEMBERSHIP = {
     "linear": lambda x, y: ((x.sum(1) > 0) == (y == 1)).all() and (np.abs(x.sum(1)) / np.sqrt(2) >= 0.1 - 1e-9).all(),
     "xor": lambda x, y: ((x[:, 0] * x[:, 1] < 0) == (y == 1)).all(),
@@ -29,6 +33,10 @@ MEMBERSHIP = {
         (_radius(x[y == 0]) < 1 / 3).all() and (_radius(x[y == 1]) > 2 / 3).all() and (_radius(x[y == 1]) < 1).all()
     ),
     "polygon": lambda x, y: ((np.abs(x[:, 0]) + np.abs(x[:, 1]) < 1) == (y == 1)).all(),
+    "disc": lambda x, y: ((_radius(x) < 0.8) == (y == 1)).all() and (np.abs(x) <= 1).all(),
+    "polar": lambda x, y: (
+        _on_sides(_radius(x) - 0.6 - 0.1 * np.arctan2(x[:, 1], x[:, 0]), y) and (_radius(x) < 1).all()
+    ),
     "curves": lambda x, y: np.allclose(x[:, 1], 0.5 * x[:, 0] ** 2 - 0.25 + np.where(y == 1, 0.4, 0)),
     "spirals": lambda x, y: _in_spiral(x[y == 0], 0) and _in_spiral(x[y == 1], 1),
     "sine": lambda x, y: np.allclose(y, np.sin(2 * np.pi * x[:, 0])),
