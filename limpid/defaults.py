@@ -97,6 +97,8 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
     fill("optim", "weight_decay", OPTIMIZERS[optimizer].weight_decay, optimizer)
     part = OPTIMIZERS[optimizer]
     why = "one peak, then down to zero" if part.schedule == "one_cycle" else f"{optimizer} wants it"
+    if config.training.members > 1 and config.training.ensemble == "snapshot":
+        fill("optim", "schedule", "cosine", "each member ends a cycle whose rate falls to zero")
     fill("optim", "schedule", part.schedule, why)
     course = now("optim", "schedule")
     fill("optim", "warmup", part.warmup if course == part.schedule else 0.25 if course == "one_cycle" else 0.0, course)
