@@ -21,6 +21,7 @@ from limpid.errors import ConfigError, nearest
 SHORT_NAMES = {
     **{key: f"data.{key}" for key in ("target", "drop", "types", "header", "task", "test", "split", "size", "noise")},
     **{key: f"data.{key}" for key in ("data_dir", "image_size", "skip_bad")},
+    **{key: f"data.{key}" for key in ("form", "window", "horizon", "context", "tokens")},
     "hidden": "model.hidden",
     "dropout": "model.dropout",
     "pretrained": "model.pretrained",

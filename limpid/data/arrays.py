@@ -36,14 +36,14 @@ def load_array_file(path: Path, config: DataConfig, *, seed: int) -> Dataset:
     Raises DataError for a missing, damaged or pickled file, or array names that are not understood.
     """
     with named(str(path), config.test):
-        pair = _to_pair(_read_arrays(path), config, str(path))
+        pair = _to_pair(read_arrays(path), config, str(path))
         if config.test is not None:
-            test = _to_pair(_read_arrays(Path(config.test)), config, config.test)
+            test = _to_pair(read_arrays(Path(config.test)), config, config.test)
             pair = replace(pair, test=(test.x, test.y))
         return build_dataset(pair, config, seed=seed, name=path.stem)
 
 
-def _read_arrays(path: Path) -> Array | dict[str, Array]:
+def read_arrays(path: Path) -> Array | dict[str, Array]:
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty (0 bytes). Expected arrays saved by NumPy.")

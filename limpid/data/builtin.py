@@ -1,4 +1,6 @@
-"""Data sets that are there without a download: scikit-learn's small classics, and the generators of toys.py."""
+"""Data sets that are there without a download: scikit-learn's small classics, and the generators of toys.py,
+picture_sets.py and sequence_toys.py.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,8 @@ from numpy.typing import NDArray
 from limpid.config import DataConfig
 from limpid.data.array_dataset import Arrays, build_dataset
 from limpid.data.dataset import Dataset
+from limpid.data.picture_sets import PICTURE_SETS, make_pictures
+from limpid.data.sequence_toys import SEQUENCE_TOYS, load_sequence_toy
 from limpid.data.toys import TOYS, make_toy
 
 CLASSICS = {
@@ -25,14 +29,20 @@ CLASSICS = {
 
 def builtin_names() -> dict[str, str]:
     """Every built-in data set with a line that describes it."""
-    return CLASSICS | {name: toy.description for name, toy in TOYS.items()}
+    generators = TOYS | PICTURE_SETS | SEQUENCE_TOYS
+    return CLASSICS | {name: generator.description for name, generator in generators.items()}
 
 
 def load_builtin(name: str, config: DataConfig, *, seed: int) -> Dataset:
     """A built-in data set by name; `config.size` and `config.noise` set the size and noise of a generated one."""
+    if name in SEQUENCE_TOYS:
+        return load_sequence_toy(name, config, seed=seed)
     if name in TOYS:
         x_NF, y_N = make_toy(name, size=config.size, noise=config.noise, seed=seed)
         arrays = Arrays(x_NF, y_N, feature_names=tuple(f"x{i}" for i in range(x_NF.shape[1])), target_name="y")
+    elif name in PICTURE_SETS:
+        pictures, names = make_pictures(name, size=config.size, noise=config.noise, seed=seed)
+        arrays = Arrays(pictures, names, target_name="class")
     elif name == "digits":
         arrays = _digits()
     else:

@@ -5,6 +5,7 @@ Shapes: N rows of a split, B rows of a batch.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -39,6 +40,30 @@ class ResidentRows:
 
     def to(self, device: torch.device) -> ResidentRows:
         return ResidentRows(tuple(tensor.to(device) for tensor in self.tensors))
+
+
+class GatheredRows(ABC):
+    """Rows whose batches are cut out of resident tensors that are smaller than all batches together: windows of a
+    series, sequences without their padding. The loader takes them directly, without reader threads."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def take(self, index_B: Tensor) -> tuple[Tensor, ...]:
+        """The inputs of these rows on the device of the tensors; `index_B` lies on the CPU."""
+
+    @abstractmethod
+    def to(self, device: torch.device) -> GatheredRows:
+        """The same rows with the tensors on a device."""
+
+    def targets(self, index_B: Tensor) -> Tensor | None:
+        """Targets that are cut out of the same tensors; None: they are the split's."""
+        return None
+
+    def lengths(self) -> Tensor | None:
+        """int64 (N,) on the CPU, if rows differ in length and a batch is only as long as its longest row."""
+        return None
 
 
 @dataclass(frozen=True)

@@ -91,13 +91,13 @@ def parse_delimited(
     return Delimited(frame, header, tuple(notes))
 
 
-def checked_text(data: bytes, name: str) -> bytes:
+def checked_text(data: bytes, name: str, wanted: str = "a table with one row per line") -> bytes:
     """The text without byte order mark and with "\\n" line ends. Raises DataError when it is empty or not UTF-8."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DataError(f"{name} is in UTF-16 (byte 0 is 0x{data[0]:02x}). Save it as UTF-8.")
     data = data.removeprefix(b"\xef\xbb\xbf")
     if not data.strip():
-        raise DataError(f"{name} is empty. Expected a table with one row per line.")
+        raise DataError(f"{name} is empty. Expected {wanted}.")
     zero = data.find(b"\0")
     if zero >= 0:
         line = data.count(b"\n", 0, zero) + 1
@@ -112,7 +112,7 @@ def checked_text(data: bytes, name: str) -> bytes:
         raise DataError(
             f"{name}, line {line}: byte {error.start} (0x{data[error.start]:02x}) is not UTF-8. The file is probably "
             f"in Latin-1 or Windows-1252; save it as UTF-8, for example with: "
-            f"iconv -f WINDOWS-1252 -t UTF-8 {name} > utf8.csv"
+            f"iconv -f WINDOWS-1252 -t UTF-8 {name} > utf8{name[name.rfind('.'):] if '.' in name else ''}"
         ) from None
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")

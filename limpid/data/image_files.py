@@ -1,4 +1,4 @@
-"""The image files of a folder or an archive: their names, and their bytes on demand."""
+"""The image files (or texts) of a folder or an archive: their names, and their bytes on demand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from limpid.errors import DataError
 
 @dataclass(frozen=True)
 class Files:
-    """Image files by number; names have `/` between their parts."""
+    """Wanted files by number; names have `/` between their parts."""
 
     names: list[str]
     folders: list[str]  # ending in /
@@ -27,7 +27,7 @@ class Files:
     read: Callable[[int], bytes]
 
 
-def folder_files(root: Path) -> Files:
+def folder_files(root: Path, wanted: Callable[[str], bool] = wanted) -> Files:
     """Every file below a folder in the order of the names; links to folders are followed, but never in a circle."""
     names: list[str] = []
     folders: list[str] = []
@@ -55,7 +55,7 @@ def folder_files(root: Path) -> Files:
     return Files(names, folders, unwanted, lambda n: Path(paths[n]).read_bytes())
 
 
-def archive_files(path: Path) -> Files:
+def archive_files(path: Path, wanted: Callable[[str], bool] = wanted) -> Files:
     """The members of an archive. Raises DataError when the file is none, is damaged, or is hostile."""
     if not is_archive(path):
         raise DataError(f"{path} is neither a folder nor an archive ({', '.join(ENDINGS)}).")

@@ -47,7 +47,9 @@ def wanted(name: str) -> bool:
     return is_image(name) and not is_hidden(name)
 
 
-def arrange(names: list[str], folders: Iterable[str], ignored: Iterable[str], where: str) -> Layout:
+def arrange(
+    names: list[str], folders: Iterable[str], ignored: Iterable[str], where: str, *, noun: str = "image"
+) -> Layout:
     """Sort image names with `/` between their parts into parts and classes.
 
     The classes are the folders of the training part. A `val` part without a `test` part is held out as the test, and
@@ -58,24 +60,26 @@ def arrange(names: list[str], folders: Iterable[str], ignored: Iterable[str], wh
         folders: Every folder, ending in `/`, so that empty ones can be noted.
         ignored: Files that were not read.
         where: The source, for messages.
+        noun: What one file is.
     Raises:
         DataError: no class folders, one class only, or a class that training does not have.
     """
+    expected = EXPECTED if noun == "image" else EXPECTED.replace("photos", f"{noun}s").replace("jpg", "txt")
     paths = [tuple(name.split("/")) for name in names]
     outer = _outer_folders(paths) if paths else 0
     inner = [path[outer:] for path in paths]
     loose = [names[i] for i, path in enumerate(inner) if len(path) < 2]
     placed = [i for i, path in enumerate(inner) if len(path) >= 2]
     if not placed:
-        found = f"{len(names)} images, but none in a class folder" if names else "no images"
-        raise DataError(f"{where}: found {found}. {EXPECTED}")
+        found = f"{len(names)} {noun}s, but none in a class folder" if names else f"no {noun}s"
+        raise DataError(f"{where}: found {found}. {expected}")
     tops = {inner[i][0].lower() for i in placed}
     in_parts = tops <= PARTS.keys() and (len(tops) > 1 or tops & {"train", "training"})
     if in_parts:
         loose += [names[i] for i in placed if len(inner[i]) < 3]
         placed = [i for i in placed if len(inner[i]) >= 3]
         if not placed or "train" not in {PARTS[inner[i][0].lower()] for i in placed}:
-            raise DataError(f"{where}: the train folder holds no class folders with images. {EXPECTED}")
+            raise DataError(f"{where}: the train folder holds no class folders with {noun}s. {expected}")
     part_of = {i: PARTS[inner[i][0].lower()] if in_parts else "train" for i in placed}
     class_of = {i: inner[i][1 if in_parts else 0] for i in placed}
 
@@ -83,23 +87,23 @@ def arrange(names: list[str], folders: Iterable[str], ignored: Iterable[str], wh
     if in_parts and set(part_of.values()) == {"train", "valid"}:
         part_of = {i: "test" if part == "valid" else part for i, part in part_of.items()}
         notes.append(
-            "There is a validation folder but no test folder: it is held out as the test, and validation images are "
+            f"There is a validation folder but no test folder: it is held out as the test, and validation {noun}s are "
             "taken from training."
         )
     classes = _class_order({class_of[i] for i in placed if part_of[i] == "train"})
     if len(classes) < 2:
-        raise DataError(f"{where}: there is only one class ({classes[0]!r}); at least two are needed. {EXPECTED}")
+        raise DataError(f"{where}: there is only one class ({classes[0]!r}); at least two are needed. {expected}")
     unseen = sorted({class_of[i] for i in placed} - set(classes))
     if unseen:
         example = next(names[i] for i in placed if class_of[i] == unseen[0])
-        raise DataError(f"{where}: class {unseen[0]!r} has no training images (but {example!r} is one of it).")
+        raise DataError(f"{where}: class {unseen[0]!r} has no training {noun}s (but {example!r} is one of it).")
     counts = Counter(class_of[i] for i in placed if part_of[i] == "train")
     lonely = [name for name in classes if counts[name] == 1]
     if lonely:
-        notes.append(f"Only one image, kept for training: class {_some(lonely)}.")
+        notes.append(f"Only one {noun}, kept for training: class {_some(lonely)}.")
     empty = _empty_classes(folders, outer + (1 if in_parts else 0), set(class_of.values()))
     if empty:
-        notes.append(f"Folders without images, not counted as classes: {_some(empty)}.")
+        notes.append(f"Folders without {noun}s, not counted as classes: {_some(empty)}.")
     if loose:
         notes.append(f"Outside of class folders and left out: {_some(sorted(loose))}.")
     code = {name: k for k, name in enumerate(classes)}

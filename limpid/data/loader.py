@@ -1,7 +1,8 @@
 """Batches of a split on the device, in an order that is a function of (seed, epoch) and can be entered anywhere.
 
-Resident rows are moved to the device once; a batch is then one gather per tensor. Rows that do not fit are read by a
-few threads ahead of the loop. Both give the same batches, bit for bit.
+Resident rows are moved to the device once; a batch is then one gather per tensor. Windows and sequences are cut out of
+resident tensors in the same way. Rows that do not fit are read by a few threads ahead of the loop. All give the same
+batches, bit for bit.
 
 Shapes: N rows of the split, B rows of a batch, W machine words of a row.
 """
@@ -16,8 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from limpid.data.dataset import ResidentRows, Rows, Split
-from limpid.data.shuffle import epoch_order
+from limpid.data.dataset import GatheredRows, ResidentRows, Rows, Split
+from limpid.data.shuffle import derive_seed, epoch_order, group_by_length
 from limpid.errors import DataError, LimpidError
 
 # Augment: (inputs, target, index, epoch) -> (inputs, target), all on the device; see data/augment.py.
@@ -75,13 +76,17 @@ class Loader:
         self.num_rows = len(split)
         full, rest = divmod(self.num_rows, batch_size)
         self.num_batches = full if rest == 0 or (drop_last and full > 0) else full + 1
-        self.target = split.target.to(device)
+        self.gathered = split.rows.to(device) if isinstance(split.rows, GatheredRows) else None
+        own_targets = self.gathered is not None and self.gathered.targets(torch.zeros(1, dtype=torch.int64)) is not None
+        self.target = split.target if own_targets else split.target.to(device)
         self.columns = _resident_columns(split.rows, device, channels_last)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, from batch number `start` on; earlier ones cost nothing."""
         if self.columns is not None:
             batches = self._gathered(self.columns, epoch, start) if self.shuffle else self._sliced(self.columns, start)
+        elif self.gathered is not None:
+            batches = self._cut(self.gathered, epoch, start)
         else:
             batches = self._streamed(self.split.rows, epoch, start)
         if self.augment is None:
@@ -105,6 +110,19 @@ class Loader:
         for number in range(start, self.num_batches):
             rows = slice(number * self.batch_size, (number + 1) * self.batch_size)
             yield Batch(tuple(column.slice(rows) for column in columns), self.target[rows], index_N[rows])
+
+    def _cut(self, rows: GatheredRows, epoch: int, start: int) -> Iterator[Batch]:
+        """Batches of windows or sequences. In training, batches hold rows of like length, so that little is padding."""
+        order = epoch_order(self.num_rows, self.seed, epoch) if self.shuffle else torch.arange(self.num_rows)
+        lengths_N = rows.lengths()
+        if self.shuffle and lengths_N is not None:
+            order = group_by_length(order, lengths_N, self.batch_size, derive_seed(self.seed, "lengths", epoch))
+        for number in range(start, self.num_batches):
+            index_B = order[number * self.batch_size : (number + 1) * self.batch_size]
+            there_B = index_B.to(self.device, non_blocking=True)
+            target = rows.targets(index_B)
+            target = self.target.index_select(0, there_B) if target is None else target
+            yield Batch(rows.take(index_B), target, there_B)
 
     def _streamed(self, rows: Rows, epoch: int, start: int) -> Iterator[Batch]:
         order = epoch_order(self.num_rows, self.seed, epoch) if self.shuffle else torch.arange(self.num_rows)

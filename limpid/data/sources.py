@@ -35,14 +35,37 @@ def load_data(source: Any, config: DataConfig, *, seed: int = 0, takes_codes: bo
         y: targets, if `source` is the inputs in memory.
     Raises:
         DataError: an unknown name (with the nearest known one), or anything wrong with the data.
+        ConfigError: an option that data of this form do not have.
     """
+    from limpid.data.forms import refuse_unused
+
+    dataset = _load(source, config, seed, takes_codes, y)
+    refuse_unused(config, dataset)
+    return dataset
+
+
+def named_sources() -> dict[str, str]:
+    """Every data set that has a name, with a line that describes it."""
+    from limpid.data.builtin import builtin_names
+
+    return builtin_names() | NAMED_SETS
+
+
+def _load(source: Any, config: DataConfig, seed: int, takes_codes: bool, y: Any) -> Dataset:
     if isinstance(source, str | os.PathLike):
         if y is not None:
             raise DataError(f"{source}: y can only be given with inputs in memory, not with a name or a file.")
         return _load_path(os.fspath(source), config, seed, takes_codes)
     if isinstance(source, Dataset):
         return source
-    if isinstance(source, tuple) and len(source) == 2 and y is None and is_frame(source[0]):
+    from limpid.data.forms import memory_form
+
+    pair = isinstance(source, tuple) and len(source) == 2 and y is None
+    x, targets = source if pair else (source, y)
+    formed = memory_form(x, targets, config, seed)
+    if formed is not None:
+        return formed
+    if pair and is_frame(source[0]):
         source, y = source
     if is_frame(source):
         from limpid.data.tables import load_frame
@@ -58,13 +81,6 @@ def load_data(source: Any, config: DataConfig, *, seed: int = 0, takes_codes: bo
         f"A {type(source).__name__} is not data that can be read. Expected arrays, tensors, frames, (X, y), a torch "
         "data set with a length, a path or a name."
     )
-
-
-def named_sources() -> dict[str, str]:
-    """Every data set that has a name, with a line that describes it."""
-    from limpid.data.builtin import builtin_names
-
-    return builtin_names() | NAMED_SETS
 
 
 def _load_path(source: str, config: DataConfig, seed: int, takes_codes: bool) -> Dataset:
@@ -86,6 +102,11 @@ def _load_path(source: str, config: DataConfig, seed: int, takes_codes: bool) ->
         )
     if not path.exists():
         raise DataError(_not_found(source, path))
+    from limpid.data.forms import load_form
+
+    formed = load_form(path, config, seed)
+    if formed is not None:
+        return formed
     if path.is_dir():
         return _load_folder(path, config, seed)
     if path.suffix.lower() in FRAME_SUFFIXES:

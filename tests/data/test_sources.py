@@ -92,9 +92,15 @@ def test_names_are_described():
 
 def test_images_and_published_sets_go_to_their_readers(tmp_path, monkeypatch):
     calls = []
+    iris = load_data("iris", DataConfig())
+
+    def note(name, source, seed):
+        calls.append((name, source, seed))
+        return iris
+
     for module, name in (("images", "load_images"), ("idx", "load_idx"), ("named", "load_named")):
         monkeypatch.setattr(
-            f"limpid.data.{module}.{name}", lambda source, config, seed, name=name: calls.append((name, source, seed))
+            f"limpid.data.{module}.{name}", lambda source, config, seed, name=name: note(name, source, seed)
         )
     folder, idx = tmp_path / "photos", tmp_path / "digits"
     (folder / "cats").mkdir(parents=True)

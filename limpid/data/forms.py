@@ -1,0 +1,131 @@
+"""Sources that are not tables, arrays or images: which form a file, a folder or data in memory have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from limpid.config import DataConfig
+from limpid.data.archives import is_archive
+from limpid.data.captions import load_captions, table_of
+from limpid.data.dataset import Dataset
+from limpid.data.frames import FRAME_SUFFIXES, TableFile, frame_digest, is_frame, to_frame
+from limpid.data.pairs import load_pairs, pairs_in_memory
+from limpid.data.sequences import holds_lists, is_ragged, load_sequences, sequences_in_memory
+from limpid.data.series import load_series, series_dataset
+from limpid.data.text import load_text, text_dataset
+from limpid.data.text_files import holds_texts
+from limpid.data.texts import load_texts, texts_in_memory
+from limpid.errors import ConfigError, DataError
+
+# Options that say something about certain preparations only, by the kind of the preparation.
+OPTIONS = {
+    "window": ("forecast",),
+    "horizon": ("forecast",),
+    "times": ("forecast",),
+    "stride": ("forecast", "text"),
+    "tokens": ("text", "texts", "pairs", "captions"),
+    "vocabulary": ("text", "texts", "pairs", "captions"),
+    "context": ("text", "texts", "pairs", "captions"),
+}
+TAKES = {
+    "series": "a table of steps",
+    "sequences": "JSON lines, Parquet or Arrow with list columns, .npz with x, lengths and y, or a list of arrays",
+    "text": "a .txt file, or a folder or archive of them",
+    "texts": "class folders of .txt files, a table with a column of text, or a list of texts",
+    "pairs": "a table of two columns, lines with a tab, a folder with two .txt files, or two lists of texts",
+    "captions": "a table of image files and captions, or a folder with such a table called captions.csv",
+}
+
+
+def load_form(path: Path, config: DataConfig, seed: int) -> Dataset | None:
+    """The data at an existing path in the form that was asked for or is plain; None: it is another reader's.
+
+    Raises DataError when the source cannot have the form that was asked for, or anything is wrong with it.
+    """
+    form = _form_of(path, config) if config.form == "auto" else config.form
+    if form == "table":
+        if path.suffix.lower() not in FRAME_SUFFIXES:
+            raise DataError(f"{path}: data.form = table needs a file that ends in {', '.join(FRAME_SUFFIXES)}.")
+        return None
+    if form == "auto":
+        return None
+    tabular, folder = path.suffix.lower() in FRAME_SUFFIXES, path.is_dir()
+    plain, npz = path.suffix.lower() in (".txt", ".text"), path.suffix.lower() == ".npz"
+    fits = {
+        "series": tabular,
+        "sequences": (tabular and path.suffix.lower() not in (".csv", ".tsv", ".txt")) or npz,
+        "text": plain or folder or is_archive(path),
+        "texts": tabular or folder or is_archive(path),
+        "pairs": tabular or folder,
+        "captions": tabular or folder,
+    }
+    if not fits[form]:
+        raise DataError(f"{path}: data.form = {form} takes {TAKES[form]}.")
+    if form == "series":
+        return load_series(path, config)
+    if form == "text":
+        return load_text(path, config)
+    return {"sequences": load_sequences, "texts": load_texts, "pairs": load_pairs, "captions": load_captions}[form](
+        path, config, seed
+    )
+
+
+def memory_form(x: Any, y: Any, config: DataConfig, seed: int) -> Dataset | None:
+    """Data in memory in the form that was asked for or is plain; None: they are a table or arrays.
+
+    Raises DataError when they cannot have the form that was asked for.
+    """
+    form = config.form
+    texts = isinstance(x, list | tuple) and len(x) > 0 and all(isinstance(each, str) for each in x)
+    if form == "auto":
+        seen = config.window is not None or config.horizon is not None
+        form = "texts" if texts and y is not None else "sequences" if is_ragged(x) else "auto"
+        form = "series" if seen and is_frame(x) else form
+    if form in ("auto", "table"):
+        return None
+    if form == "series" and is_frame(x) and y is None:
+        frame = to_frame(x)
+        return series_dataset(TableFile(frame, True, frame_digest(frame)), config, name="series", origin="The table")
+    if form == "sequences" and not is_frame(x):
+        return sequences_in_memory(x, y, config, seed)
+    if form == "texts" and texts:
+        return texts_in_memory(x, y, config, seed)
+    if form == "pairs" and texts and y is not None:
+        return pairs_in_memory(x, y, config, seed)
+    if form == "text" and texts and y is None:
+        return text_dataset("\n".join(x), config, name="text", origin="The text")
+    raise DataError(
+        f"A {type(x).__name__} in memory cannot be read with data.form = {form}, which takes {TAKES[form]}."
+    )
+
+
+def refuse_unused(config: DataConfig, dataset: Dataset) -> None:
+    """Raise ConfigError for an option of another form of data, which would be passed over in silence."""
+    kind = dataset.spec.preparation.get("kind", "")
+    for key, kinds in OPTIONS.items():
+        if getattr(config, key) != DataConfig.model_fields[key].default and kind not in kinds:
+            meant = {"forecast": "series", "text": "running texts", "texts": "labelled texts"}
+            words = ", ".join(meant.get(each, each) for each in kinds)
+            raise ConfigError(
+                f"data.{key} applies to {words}; {dataset.spec.name} was read as {dataset.spec.kind}. Leave it out, or "
+                "say with --form how the source is to be read."
+            )
+
+
+def _form_of(path: Path, config: DataConfig) -> str:
+    """The form that a source plainly has: "auto" where its ending tells the reader."""
+    suffix = path.suffix.lower()
+    tabular = suffix in FRAME_SUFFIXES
+    if tabular and (config.window is not None or config.horizon is not None):
+        return "series"
+    if suffix in (".txt", ".text") and not config.target:
+        return "text"
+    if tabular and holds_lists(path):
+        return "sequences"
+    if path.is_dir() and table_of(path) is not None:
+        return "captions"
+    if (path.is_dir() or is_archive(path)) and holds_texts(path):
+        inner = [entry for entry in path.iterdir() if entry.is_dir()] if path.is_dir() else [path]
+        return "texts" if inner else "text"
+    return "auto"
