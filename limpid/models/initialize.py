@@ -34,7 +34,7 @@ def initialize(body: nn.Module, head: nn.Module | None, *, activation: str = "re
     """Set the weights of convolutions and dense layers of `body`, then make `head` quiet; None: a piece without one."""
     name = read_call(ACTIVATIONS, activation).part.name
     for module in body.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
             if name in SATURATING:
                 nn.init.xavier_normal_(module.weight)
             else:

@@ -20,6 +20,9 @@ from limpid.models.pattern_layers import Misfit, Shape, build_layer
 from limpid.models.pattern_parser import LAYERS, Group, Layer, Node, parse_pattern, pointed
 from limpid.spec import DataSpec
 
+WORDS = {word: part.name for part in ACTIVATIONS.values() for word in (part.name, *part.aliases)}
+# Their outputs are new tensors that no backward pass reads: an activation behind one may work in place.
+FRESH = (nn.Conv1d, nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.MaxPool1d, nn.MaxPool2d, Residual, Concat)
 KINDS = ("image", "vector", "table", "array")
 
 
@@ -47,7 +50,7 @@ def build_pattern(text: str, spec: DataSpec, *, name: str = "") -> nn.Module:
         )
     body, shape = assemble(text, spec.input_shape, num_outputs=spec.num_outputs, name=name)
     if shape != (spec.num_outputs,):
-        last = parse_pattern(text, tuple(ACTIVATIONS))[-1]
+        last = parse_pattern(text, WORDS)[-1]
         gives = " x ".join(map(str, shape))
         raise _at(
             text,
@@ -64,7 +67,7 @@ def assemble(text: str, shape: Shape, *, num_outputs: int | None, name: str = ""
 
     Without `num_outputs` the pattern is a piece of a network: each of its layers has a number, and none is the head.
     """
-    nodes = parse_pattern(text, tuple(ACTIVATIONS))
+    nodes = parse_pattern(text, WORDS)
     builder = _Builder(text, num_outputs, name)
     modules, shape = builder.row(nodes, shape, builder.head_of(nodes))
     body = nn.Sequential(*modules)
@@ -129,6 +132,9 @@ class _Builder:
         for node in nodes:
             if isinstance(node, Layer):
                 built, shape = self.layer(node, shape, is_head=node is head)
+                if not (modules and isinstance(modules[-1], FRESH)):
+                    for module in built:
+                        _keep_input(module)
                 modules += built
                 continue
             for _ in range(node.repeat):
@@ -186,6 +192,11 @@ class _Builder:
         raise _at(
             self.text, group, f"res[...] makes {gave} of {came}, which no shortcut joins: keep the sides.", self.name
         )
+
+
+def _keep_input(module: nn.Module) -> None:
+    if getattr(module, "inplace", False):
+        module.inplace = False  # type: ignore[assignment]
 
 
 def _walk(nodes: Sequence[Node]) -> list[Node]:

@@ -17,7 +17,7 @@ This file turns the text into nodes that know their place in it; models/pattern.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from limpid.errors import ModelError
@@ -96,12 +96,15 @@ def looks_like_pattern(name: str) -> bool:
     text = name.strip()
     if any(mark in text for mark in ("[", "]", "(", ")", "->", "→", "|", "*", ",", " ")):
         return True
-    first = LAYER.match(text.lower())
-    return first is not None and _plain(first["word"]) in LAYERS and first.end() in (len(text), *_ends(text))
+    first, *_, last = [LAYER.fullmatch(part) for part in (2 * (text.lower() + "-")).split("-")[:-1]]
+    if first is None or _plain(first["word"]) not in LAYERS:
+        return False
+    # "se-resnext" may be a network of a library; "se-fc" and "conv3-..." are none.
+    return first["size"] is not None or (last is not None and _plain(last["word"]) in LAYERS)
 
 
-def parse_pattern(text: str, activations: tuple[str, ...]) -> tuple[Node, ...]:
-    """The nodes of a pattern. `activations` are the words that may stand for one.
+def parse_pattern(text: str, activations: Mapping[str, str]) -> tuple[Node, ...]:
+    """The nodes of a pattern. `activations` are the words that may stand for one, and their names.
 
     Raises ModelError, with a line that points at the place, for an unknown word, an option that the layer does not
     have, a number that makes no sense, or brackets that do not match.
@@ -120,9 +123,9 @@ def pointed(text: str, start: int, end: int, message: str) -> ModelError:
 
 
 class _Parser:
-    def __init__(self, text: str, activations: tuple[str, ...]) -> None:
+    def __init__(self, text: str, activations: Mapping[str, str]) -> None:
         self.text = text
-        self.activations = {name.replace("_", ""): name for name in activations}
+        self.activations = {word.replace("_", "").replace(" ", ""): name for word, name in activations.items()}
         self.tokens = list(self._tokens())
         self.place = 0
 
@@ -250,8 +253,3 @@ class _Parser:
 
 def _plain(word: str) -> str:
     return ALIASES.get(word, word)
-
-
-def _ends(text: str) -> list[int]:
-    """Places where a first layer may end: before a separator."""
-    return [place for place, letter in enumerate(text) if letter == "-"]
