@@ -34,6 +34,7 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
         model_name: of a module that was handed over instead of named.
     """
     filled: dict[str, dict[str, Any]] = {}
+    own_options: dict[str, dict[str, Any]] = {}  # of the parts, as the architecture wants them
     reasons: dict[str, str] = {}
 
     def fill(section: str, key: str, value: Any, reason: str) -> None:
@@ -50,8 +51,15 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
     if name in MODELS:
         if MODELS[name].optimizer != "auto":
             fill("optim", "name", MODELS[name].optimizer, f"{name} finds its weights by itself")
-        for path, value in MODELS[name].settings.items():
-            fill(*path.split("."), num_rows if value == "all" else value, name)
+        settings = MODELS[name].settings
+        for path, value in settings.items():
+            section, key = path.split(".")
+            if section == "optim" and config.optim.name not in ("auto", settings.get("optim.name", "auto")):
+                continue  # another optimiser than the architecture's has its own rates
+            if key in type(getattr(config, section)).model_fields:
+                fill(section, key, num_rows if value == "all" else value, name)
+            else:
+                own_options.setdefault(section, {})[key] = value
     convolutional = spec.kind == "image" and not (name in MODELS and MODELS[name].family in ("linear", "dense"))
     large = convolutional and max(spec.input_shape[1:]) > CONVOLUTIONAL_SIDE
     residual = name.startswith("resnet") and not large
@@ -119,9 +127,11 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
         fill("augment", key, off, "off")
 
     sections = {section: getattr(config, section).model_copy(update=values) for section, values in filled.items()}
-    if residual and optimizer == "sgd" and "nesterov" not in config.optim.options:
-        options = {"nesterov": True, **config.optim.options}
-        sections["optim"] = sections["optim"].model_copy(update={"options": options})
+    if residual and optimizer == "sgd":
+        own_options["optim"] = {"nesterov": True}
+    for section, options in own_options.items():
+        given = sections.get(section, getattr(config, section))
+        sections[section] = given.model_copy(update={"options": {**options, **given.options}})
     return complete_options(config.model_copy(update=sections)), reasons
 
 
@@ -153,8 +163,8 @@ def _model_for(spec: DataSpec) -> str:
     channels, height, width = spec.input_shape
     if max(height, width) > CONVOLUTIONAL_SIDE:
         return "resnet18"
-    if channels == 3 and min(height, width) >= 24:
-        return "resnet20"
+    if channels == 3 and min(height, width) >= 26:
+        return "airbench"
     return "lenet5" if channels == 1 and (height, width) in ((28, 28), (32, 32)) else "convnet"
 
 

@@ -44,6 +44,7 @@ EVAL_BATCH = 512  # samples; evaluation keeps no activations, so larger batches 
 # Updates from which compiling pays back on a GPU (it takes about a minute there). A guess: not measured yet. On CPUs it
 # was measured not to: 0.6 to 1.14 times the eager speed for tens of seconds of compilation (docs/LOG.md).
 COMPILE_FROM = 20_000
+LEARNED_ROWS = 5000  # training inputs from which a first layer is computed: a million 2x2 patches of small images
 MOST_STEP_ROWS = 500  # rows of single steps that a run records
 
 
@@ -130,6 +131,7 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None, st
     network = build_model(config.model, spec, seed=training.seed) if module is None else wrap_module(module, spec)
     account = None if start is None else begin(network, start, spec)
     disturb(config.regularize, network, name=config.model.name)
+    _learn_inputs(network, dataset)
     convolutional = any(isinstance(layer, nn.Conv2d) for layer in network.modules())
     precision = choose_precision(training.precision, device, convolutional=convolutional)
     assert training.batch_size is not None and training.epochs is not None and config.optim.ema is not None
@@ -224,6 +226,14 @@ def _name_of(model_name: str, members: list[dict[str, Any]]) -> str:
     """The name of the network for people: of an ensemble, its members'."""
     counts = Counter(member["model"]["name"] for member in members)
     return " + ".join(f"{count} x {name}" for name, count in counts.items()) or model_name
+
+
+def _learn_inputs(network: Network, dataset: Dataset) -> None:
+    """Let an architecture that computes its first layer from the training inputs do so; a resumed run overwrites it."""
+    learn = getattr(network.body, "learn_inputs", None)
+    if learn is not None:
+        first = dataset.train.rows.take(torch.arange(min(len(dataset.train), LEARNED_ROWS)))[0]
+        learn(network.scale(first))
 
 
 def _step_of(config: Config) -> Callable[..., Tensor]:

@@ -103,7 +103,7 @@ def test_many_rows_of_two_numbers_are_not_scarce() -> None:
 
 @pytest.mark.parametrize(
     ("data", "name", "optimizer", "flip"),
-    [(MNIST, "lenet5", "adamw", False), (CIFAR, "resnet20", "sgd", True), (PHOTOGRAPHS, "resnet18", "adamw", True)],
+    [(MNIST, "lenet5", "adamw", False), (CIFAR, "airbench", "sgd", True), (PHOTOGRAPHS, "resnet18", "adamw", True)],
 )
 def test_images_by_size_and_colour(data: DataSpec, name: str, optimizer: str, flip: bool) -> None:
     config, _ = resolve(Config(), data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from limpid.catalogue import convolutional, dense, inception, linear_family, residual, sequence, vision
+from limpid.catalogue import convolutional, dense, inception, linear_family, residual, sequence, vision, whitened
 from limpid.catalogue.model_part import ModelPart
 from limpid.catalogue.part import Catalogue
 
@@ -14,6 +14,7 @@ MODELS: Catalogue[ModelPart] = Catalogue(
         *dense.PARTS,
         *convolutional.PARTS,
         *inception.PARTS,
+        *whitened.PARTS,
         *residual.PARTS,
         *vision.PARTS,
         *sequence.PARTS,
