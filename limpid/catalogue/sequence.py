@@ -16,6 +16,9 @@ POOL = Option(
 )
 BIDIRECTIONAL = Option(False, "a second half reads from the end")
 CELL = Option("fused", "torch's fused cell, or our own as the equations have it", choices=("fused", "written"))
+FORECAST = {
+    "relative": Option(True, "a forecast relative to level and spread of its window, so that a trend can go on")
+}
 WIDTH = Option(128, "numbers of a place, a multiple of heads", least=1)
 HEADS = Option(4, "heads of attention side by side", least=1)
 RECURRENCE = Option("gru", "cell of both networks", choices=("rnn", "lstm", "gru"))
@@ -46,6 +49,7 @@ PARTS = (
             "bidirectional": BIDIRECTIONAL,
             "cell": CELL,
             "pool": POOL,
+            **FORECAST,
             "nonlinearity": Option(
                 "tanh", "g of h = g(a); identity needs cell=written", choices=("tanh", "relu", "identity")
             ),
@@ -64,7 +68,14 @@ PARTS = (
         year=1997,
         formula="c_t = f c_{t-1} + i tanh(W_u [h, x] + b_u), h_t = o tanh(c_t); f, i, o = s(W [h, x] + b)",
         pitfall="One step after the other: time grows with the length, however many cores there are.",
-        options={"units": UNITS, "layers": LAYERS, "bidirectional": BIDIRECTIONAL, "cell": CELL, "pool": POOL},
+        options={
+            "units": UNITS,
+            "layers": LAYERS,
+            "bidirectional": BIDIRECTIONAL,
+            "cell": CELL,
+            "pool": POOL,
+            **FORECAST,
+        },
         aliases=("long short-term memory",),
         family="recurrent",
         kinds=SEQUENCES,
@@ -78,7 +89,14 @@ PARTS = (
         source="Cho et al. 2014 (arXiv 1406.1078)",
         year=2014,
         formula="h_t = (1 - z) tanh(W_n x + r (U_n h + b)) + z h; r, z = s(W x + U h + b)",
-        options={"units": UNITS, "layers": LAYERS, "bidirectional": BIDIRECTIONAL, "cell": CELL, "pool": POOL},
+        options={
+            "units": UNITS,
+            "layers": LAYERS,
+            "bidirectional": BIDIRECTIONAL,
+            "cell": CELL,
+            "pool": POOL,
+            **FORECAST,
+        },
         aliases=("gated recurrent unit",),
         family="recurrent",
         kinds=SEQUENCES,
@@ -161,6 +179,7 @@ PARTS = (
             "heads": HEADS,
             "layers": Option(2, "blocks on each other", least=1),
             "positions": _positions("sinusoidal", "rope"),
+            **FORECAST,
         },
         aliases=("transformer encoder", "bert"),
         family="attention",

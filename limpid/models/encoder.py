@@ -19,6 +19,7 @@ from limpid.models.block import Block, check_heads, initialize_blocks
 from limpid.models.initialize import QUIET
 from limpid.models.positions import Positions, Rotary
 from limpid.models.sequence_inputs import SequenceInputs
+from limpid.models.window_scale import relative_to_window
 from limpid.spec import DataSpec
 
 
@@ -89,4 +90,4 @@ def build_encoder(config: ModelConfig, spec: DataSpec) -> nn.Module:
     initialize_blocks(stack, options["layers"])
     nn.init.normal_(body.head.weight, std=QUIET / options["width"] ** 0.5)
     nn.init.zeros_(body.head.bias)
-    return body
+    return relative_to_window(body, spec, options["relative"])

@@ -25,6 +25,7 @@ from limpid.models.gru import GRU
 from limpid.models.initialize import QUIET
 from limpid.models.lstm import LSTM
 from limpid.models.sequence_inputs import SequenceInputs
+from limpid.models.window_scale import relative_to_window
 from limpid.spec import DataSpec
 
 MakeLayer = Callable[[int, int], nn.Module]
@@ -173,4 +174,4 @@ def _build(kind: str, config: ModelConfig, spec: DataSpec) -> nn.Module:
     body = RecurrentNetwork(inputs, stack, spec.num_outputs, pool=pool, per_place=spec.task == "tokens")
     nn.init.normal_(body.head.weight, std=QUIET / stack.width**0.5)
     nn.init.zeros_(body.head.bias)
-    return body
+    return relative_to_window(body, spec, options["relative"])
