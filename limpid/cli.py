@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from limpid.commands import ensembles, lists, rates, use
+from limpid.commands import ensembles, lists, rates, recipes, use
 from limpid.commands.options import Json, Quiet, RunFolder
 from limpid.errors import ConfigError, LimpidError
 
@@ -34,6 +34,7 @@ lists.add_to(app)
 rates.add_to(app)
 use.add_to(app)
 ensembles.add_to(app)
+recipes.add_to(app)
 
 
 @app.command()
@@ -76,6 +77,7 @@ def train(
     precision: Annotated[str | None, typer.Option(help="auto, bf16 or float32")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps")] = None,
     # everything else, and where it is written
+    recipe: Annotated[str | None, typer.Option(help="settings to begin with; see `limpid recipes`")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with options by section")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="section.key=value (repeatable)")] = None,
     out: Annotated[str | None, typer.Option(help="run folder to write")] = None,
@@ -90,7 +92,7 @@ def train(
     Options that are not given are chosen from the data and printed. `limpid options` lists all of them for --set.
     """
     named = {name: value for name, value in locals().items() if value not in (None, [])}
-    flags = _pop(named, "source", "model", "config", "set_", "resume", "json", "quiet")
+    flags = _pop(named, "source", "model", "recipe", "config", "set_", "resume", "json", "quiet")
     from limpid.config import Config
     from limpid.config_reader import load_config, override, with_options
     from limpid.reporting.terminal import Screen
@@ -106,7 +108,7 @@ def train(
     screen = Screen(quiet=quiet, json=json)
     from limpid.workbench import train as run_training
 
-    with_model = {"model": flags["model"]} if "model" in flags else {}
+    with_model = {name: flags[name] for name in ("model", "recipe") if name in flags}
     if "resume" in flags:
         if named or "source" in flags or with_model or "set_" in flags or "config" in flags:
             raise ConfigError("--resume continues a run with the options that it has; give no others.")

@@ -20,6 +20,7 @@ from limpid.errors import ConfigError, RecordError
 from limpid.execution import execute
 from limpid.members import as_ensemble, join
 from limpid.models.registry import takes_codes
+from limpid.recipe import build_on, load_recipe
 from limpid.record.run import Run, new_run_path, refuse_occupied
 from limpid.start import load_start
 from limpid.training.checkpoint import TrainingState, decode
@@ -29,6 +30,7 @@ from limpid.wiring import Wiring, wire
 
 if TYPE_CHECKING:
     from limpid.deploy.export import ExportResult
+    from limpid.deploy.forecast import Forecast
     from limpid.deploy.predictor import Predictions
     from limpid.reporting.comparison import Comparison
 
@@ -70,7 +72,8 @@ def train(
         resume: folder of a run to continue from its last checkpoint, bit for bit as if it had never stopped; data
             and module that were handed over as objects must be handed over again.
         observer: shows progress; None is silent.
-        **options: short names (lr=, epochs=, target=, ...) or section__key=.
+        **options: short names (lr=, epochs=, target=, ...) or section__key=; and recipe=, the name of settings that all
+            others override.
 
     Returns the finished run; its folder holds the record, the weights and report.html.
 
@@ -112,6 +115,7 @@ def _wire(
     if isinstance(source, Config):
         source, config = None, source
     module = model if isinstance(model, nn.Module) else None
+    recipe = options.pop("recipe", None)
     given = with_options(config or Config(), options)
     prepare_cpu(given.training.threads)
     if isinstance(model, str):
@@ -120,6 +124,7 @@ def _wire(
         raise ConfigError(f"model={model!r}: expected a name, as `limpid models` lists them, or an nn.Module object.")
     if isinstance(source, str | Path):
         given = with_options(given, {"data__source": str(source)})
+    given = given if recipe is None else build_on(load_recipe(recipe).config, given)
     source = given.data.source if source is None else source
     if source is None:
         raise ConfigError("Nothing to train on: give a data source, for example limpid.train('digits').")
@@ -166,6 +171,35 @@ def ensemble(*runs: Run | str | Path, out: str | Path | None = None, source: Any
     source = config.data.source if source is None else source
     wiring = join(wire(config, _load(source, config, y, None)), opened)
     return execute(wiring, _new_run(wiring, config), None, None)
+
+
+def generate(run: Run | str | Path, prompt: str = "", *, length: int = 500, **sampling: Any) -> str:
+    """The prompt, continued by a language model: `limpid.generate("runs/...", "ROMEO:", temperature=0.8)`.
+
+    Args:
+        length: tokens to add.
+        **sampling: temperature=, top_k=, top_p=, seed=; see deploy/sampling.py.
+    """
+    from limpid.deploy.generate import generate_text
+    from limpid.deploy.sampling import Sampling
+
+    return generate_text(_open(run), prompt, length=length, how=Sampling(**sampling))
+
+
+def translate(run: Run | str | Path, source: Any) -> tuple[list[str], list[str]]:
+    """What a network of pairs or captions writes for each source, and remarks; see deploy/generate.py."""
+    from limpid.deploy.generate import write_for
+
+    return write_for(_open(run), source)
+
+
+def forecast(
+    run: Run | str | Path, source: str | Path | None = None, *, steps: int | None = None, coverage: float = 0.9
+) -> Forecast:
+    """The series of a run, or the one in the table `source`, continued beyond its end, with an interval."""
+    from limpid.deploy.forecast import forecast_run
+
+    return forecast_run(_open(run), source, steps=steps, coverage=coverage)
 
 
 def export(
