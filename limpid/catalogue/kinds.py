@@ -49,10 +49,15 @@ def describe(kind: Catalogue[Any], part: Part) -> str:
         lines.append(f"  mind: {part.pitfall}")
     if isinstance(part, ModelPart):
         lines += _figures_of(part)
+    called = "." in kind.section  # the options stand in brackets behind the name, see call.py
+    if called and part.options:
+        example = ", ".join(f"{name}={option.default}" for name, option in part.options.items())
+        lines.append(f'  written: {kind.section}="{part.name}({example})"')
     for name, option in part.options.items():
         limits = option.range_text() or (f"one of {', '.join(map(str, option.choices))}" if option.choices else "")
         limits = f" ({limits})" if limits else ""
-        lines.append(f"  {kind.section}.{name} = {option.default}: {option.what}{limits}")
+        path = name if called else f"{kind.section}.{name}"
+        lines.append(f"  {path} = {option.default}: {option.what}{limits}")
     return "\n".join(lines)
 
 

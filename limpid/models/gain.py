@@ -3,7 +3,8 @@
     gain = 1 / sqrt(E[g(z)^2]),  z ~ N(0, 1)         ReLU sqrt(2), leaky ReLU sqrt(2 / (1 + slope^2))
 
 Names that torch.nn.init.calculate_gain knows have its value, which for tanh (5/3) and selu (3/4) is a choice made by
-experience; all others have the value of the formula.
+experience; all others have the value of the formula. It holds for signals of size 1: under silu and gelu, deviations
+from that size grow with depth, so that deep stacks of them need norms.
 """
 
 from __future__ import annotations
