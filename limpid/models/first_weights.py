@@ -103,7 +103,9 @@ def orthogonal(weight: Tensor, place: Place, *, gain: float) -> None:
 def identity(weight: Tensor, place: Place, *, gain: float) -> None:
     """gain at input i of unit i (in the middle of a kernel), 0 elsewhere"""
     nn.init.zeros_(weight)
-    kernel_UI = weight.detach()[(slice(None), slice(None), *(size // 2 for size in weight.shape[2:]))]
+    kernel_UI = weight.detach()
+    for size in weight.shape[2:]:
+        kernel_UI = kernel_UI.select(2, size // 2)
     kernel_UI.fill_diagonal_(gain)
 
 

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
@@ -27,7 +27,6 @@ QUIET = 0.1
 SATURATING = ("tanh", "sigmoid", "scaled_tanh", "hardtanh", "softsign")
 KEEPS_SIZE = ("selu", "maxout", "identity", "softmax", "log_softmax")
 LAYERS = (nn.Linear, nn.Bilinear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d)
-RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 
 
 def initialize(body: nn.Module, head: nn.Module | None, *, activation: str = "relu") -> None:
@@ -93,17 +92,24 @@ def _matrices(body: nn.Module) -> Iterator[tuple[Tensor, Tensor | None]]:
     for module in body.modules():
         if isinstance(module, LAYERS):
             yield module.weight.detach(), None if module.bias is None else module.bias.detach()
-        elif isinstance(module, RECURRENT):
-            for name, weight in module.named_parameters(recurse=False):
+        elif isinstance(module, nn.RNNBase) or hasattr(module, "weight_hh"):  # torch's recurrent layers, and ours
+            own = dict(module.named_parameters(recurse=False))
+            num_units = getattr(module, "hidden_size", None) or own["weight_hh"].shape[1]
+            for name, weight in own.items():
                 if name.startswith("weight"):
-                    bias = getattr(module, name.replace("weight", "bias"), None) if module.bias else None
-                    yield from _blocks(weight, bias, max(1, len(weight) // module.hidden_size))
+                    shared = own.get("bias") if name == "weight_ih" else None
+                    bias = own.get(name.replace("weight", "bias"), shared)
+                    yield from _blocks(weight, bias, max(1, len(weight) // num_units))
         elif isinstance(module, nn.MultiheadAttention) and module.in_proj_weight is not None:
             yield from _blocks(module.in_proj_weight, module.in_proj_bias, 3)
 
 
 def _blocks(weight: Tensor, bias: Tensor | None, count: int) -> Iterator[tuple[Tensor, Tensor | None]]:
-    biases = bias.detach().chunk(count) if bias is not None else (None,) * count
+    biases: tuple[Tensor | None, ...] = (None,) * count
+    if bias is not None and len(bias) == len(weight):
+        biases = bias.detach().chunk(count)
+    elif bias is not None:  # of one block alone
+        biases = (bias.detach(), *biases[1:])
     yield from zip(weight.detach().chunk(count), biases, strict=True)
 
 
@@ -122,6 +128,6 @@ def _fill(tensor: Tensor, matrix: Tensor, rule: Call[InitializerPart], gain: flo
     rule.build(tensor, Place(fan_in, fan_out, gain))
 
 
-def _need(found: list[tuple[Tensor, object]] | list[tuple[Tensor, Tensor]], option: str, what: str) -> None:
+def _need(found: Sequence[object], option: str, what: str) -> None:
     if not found:
         raise ModelError(f"{option} has nothing to draw: this network has no {what}. Leave it out.")

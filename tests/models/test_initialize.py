@@ -19,9 +19,12 @@ from limpid.config import ModelConfig
 from limpid.errors import ConfigError, ModelError
 from limpid.models import build_model
 from limpid.models.activations import make_activation
+from limpid.models.elman import Elman
 from limpid.models.first_weights import Place
 from limpid.models.gain import gain_of, numeric_gain
+from limpid.models.gru import GRU
 from limpid.models.initialize import reinitialize
+from limpid.models.lstm import LSTM
 from limpid.spec import DataSpec
 
 ROWS = DataSpec(name="rows", kind="vector", task="classification", input_shape=(4,), num_outputs=3)
@@ -262,6 +265,18 @@ def test_gates_and_projections_are_layers_of_their_own() -> None:
         torch.testing.assert_close(projection @ projection.t(), torch.eye(24), atol=1e-5, rtol=0)
     assert (lstm.bias_ih_l0 == 1).all()
     assert (attention.in_proj_bias == 1).all()
+
+
+@pytest.mark.parametrize(("cell", "num_blocks"), [(Elman, 1), (GRU, 3), (LSTM, 4), (nn.GRU, 3), (nn.LSTMCell, 4)])
+def test_our_cells_and_torchs_are_drawn_alike(cell: type[nn.Module], num_blocks: int) -> None:
+    layer = cell(6, 9)
+    reinitialize(layer, "identity(3)", biases="constant(2)", activation="tanh")
+    own = dict(layer.named_parameters())
+    recurrent = next(weight for name, weight in own.items() if name.startswith("weight_hh"))
+    assert torch.equal(recurrent, 3 * torch.eye(9).repeat(num_blocks, 1))
+    biases = [bias for name, bias in own.items() if name.startswith("bias")]
+    assert biases
+    assert all((bias == 2).all() for bias in biases)
 
 
 @pytest.mark.parametrize("name", list(INITIALIZERS))
