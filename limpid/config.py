@@ -113,8 +113,14 @@ class DataConfig(Section):
     tokens: Literal["auto", "char", "word", "bpe"] = Field(default="auto", description="text: what a token is")
     vocabulary: int | None = Field(default=None, ge=8, description="text: most tokens, the four special ones included")
     context: int | None = Field(default=None, ge=2, description="text: tokens of a sample; longer ones are cut")
-    scale: Literal["auto", "standardise", "minmax", "decorrelate", "whiten", "zca", "none"] = Field(
+    scale: Literal["auto", "standardise", "minmax", "symmetric", "decorrelate", "whiten", "zca", "none"] = Field(
         default="auto", description="how numbers are brought to one range, learned from the training split"
+    )
+    scale_per: Literal["auto", "channel", "pixel"] = Field(
+        default="auto", description="images: what has statistics of its own"
+    )
+    components: int | None = Field(
+        default=None, ge=1, description="directions of largest variance that decorrelate, whiten and zca keep"
     )
     image_size: int | None = Field(default=None, ge=1, le=4096, description="side of the square images, pixels")
     colour: Literal["auto", "grey", "rgb"] = Field(default="auto", description="channels of the decoded images")

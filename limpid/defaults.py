@@ -33,6 +33,7 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
         spec: of the data, with the sizes of its splits.
         model_name: of a module that was handed over instead of named.
     """
+    spec = spec.behind_scale()
     filled: dict[str, dict[str, Any]] = {}
     own_options: dict[str, dict[str, Any]] = {}  # of the parts, as the architecture wants them
     reasons: dict[str, str] = {}

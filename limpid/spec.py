@@ -37,9 +37,9 @@ class DataSpec(BaseModel):
     float32 (B, num_outputs) in the target's own units for regression; int64 (B, T) for tokens, with -100 at places that
     do not count. For tokens num_outputs is the size of the vocabulary that is predicted.
 
-    `scale_mean` and `scale_std` standardise the first input: per channel for images (of values 0 to 1 if uint8), per
-    feature for vectors and tables. They are learned from the training split and applied on the device by the model's
-    first stage (models/network.py), so that a model takes raw samples.
+    `scale_mean` and `scale_std` standardise the first input: per channel or pixel for images (of values 0 to 1 if
+    uint8), per feature for vectors and tables; `scale_rotation` turns it then. They are learned from the training split
+    and applied on the device by the model's first stage (models/network.py), so that a model takes raw samples.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,6 +58,10 @@ class DataSpec(BaseModel):
     category_names: tuple[str, ...] = ()
     scale_mean: tuple[float, ...] = ()
     scale_std: tuple[float, ...] = ()
+    scale_rotation: tuple[
+        tuple[float, ...], ...
+    ] = ()  # (values of a sample, values that are left), see data/scaling.py
+    scaled_shape: tuple[int, ...] = ()  # of the first input behind the scaling, where that is another
     quantiles: tuple[tuple[float, ...], ...] = ()  # tables: rising edges per feature, fewer than 2 where it has no code
     target_mean: tuple[float, ...] = ()  # regression: of the training split, in the target's units
     target_std: tuple[float, ...] = ()
@@ -66,3 +70,13 @@ class DataSpec(BaseModel):
     num_valid: int = 0
     num_test: int = 0
     preparation: dict[str, Any] = {}  # state of the fitted transform of raw samples (data/encode.py, data/images.py)
+
+    def behind_scale(self) -> DataSpec:
+        """The spec as the network's body sees it: turned pixels are a vector, and turned columns have no quantiles."""
+        if not self.scale_rotation:
+            return self
+        seen: dict[str, Any] = {"quantiles": ()}
+        if self.scaled_shape:
+            seen |= {"input_shape": self.scaled_shape, "kind": "table" if self.kind == "table" else "vector"}
+            seen["feature_names"] = tuple(f"direction {i + 1}" for i in range(self.scaled_shape[0]))
+        return self.model_copy(update=seen)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from limpid.config import DataConfig
 from limpid.data.dataset import Dataset, ResidentRows, Split
+from limpid.data.scaling import Scale, fit_scale, is_default
 from limpid.data.split import split_indices, split_shares
 from limpid.data.target import (
     TargetCoder,
@@ -70,7 +71,7 @@ def build_dataset(arrays: Arrays, config: DataConfig, *, seed: int, name: str) -
     num_rows = len(arrays.x)
     train, valid, test = _split(arrays, columns, config, stratify, seed)
     coder = fit_target(columns, task, train)
-    mean, std = scale_of(inputs, kind, train)
+    scale = _scale(inputs, kind, train, config, name)
 
     def part(rows: Index, start: int = 0, pair: tuple[Array, Array] | None = None) -> Split | None:
         if len(rows) == 0:
@@ -103,7 +104,7 @@ def build_dataset(arrays: Arrays, config: DataConfig, *, seed: int, name: str) -
         colour = "rgb" if shape[0] == 3 else "grey"
         preparation |= {"kind": "image", "size": list(shape[1:]), "colour": colour, "fit": config.fit}
     counts = (len(train), num_valid, num_test)
-    spec = _spec(name, kind, shape, features, coder, (mean, std), counts, preparation)
+    spec = _spec(name, kind, shape, features, coder, scale, counts, preparation)
     summary = {
         "rows": num_rows,
         "columns": [],
@@ -150,6 +151,16 @@ def _tensor(values: Array) -> Tensor:
     """The values as a contiguous tensor, copied only where they must be; it is read, never written."""
     values = np.ascontiguousarray(values)
     return torch.from_numpy(values if values.flags.writeable else values.copy())
+
+
+def _scale(inputs: Tensor, kind: Kind, train: Index, config: DataConfig, name: str) -> Scale:
+    """The configured scaling of the training rows. Raises DataError where there is nothing that it could mean."""
+    if is_default(config):
+        return Scale(*scale_of(inputs, kind, train))
+    if kind == "array" and config.scale != "none":
+        raise DataError(f"{name}: data.scale = {config.scale} is for vectors, tables and images, not for other arrays.")
+    pieces = np.array_split(train, max(1, len(train) // STATISTICS_ROWS))
+    return fit_scale(lambda: (inputs[torch.from_numpy(piece)] for piece in pieces), config, image=kind == "image")
 
 
 def scale_of(inputs: Tensor, kind: Kind, train: Index) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -213,7 +224,7 @@ def _spec(
     shape: tuple[int, ...],
     features: tuple[str, ...],
     coder: TargetCoder,
-    scale: tuple[tuple[float, ...], tuple[float, ...]],
+    scale: Scale,
     counts: tuple[int, int, int],
     preparation: dict[str, Any],
 ) -> DataSpec:
@@ -226,8 +237,10 @@ def _spec(
         classes=coder.classes,
         target_names=coder.names,
         feature_names=features,
-        scale_mean=scale[0],
-        scale_std=scale[1],
+        scale_mean=scale.mean,
+        scale_std=scale.std,
+        scale_rotation=scale.rotation,
+        scaled_shape=scale.shape,
         target_mean=coder.mean,
         target_std=coder.std,
         class_counts=coder.class_counts,

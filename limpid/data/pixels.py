@@ -19,6 +19,7 @@ from torch import Tensor
 from limpid.config import DataConfig
 from limpid.data.cache import digest, load_array, save_array
 from limpid.data.dataset import Dataset, ResidentRows, Rows, Split
+from limpid.data.scaling import Scale, fit_scale, is_default
 from limpid.data.split import split_indices, split_shares
 from limpid.errors import ConfigError, DataError
 from limpid.spec import DataSpec
@@ -102,7 +103,7 @@ def image_dataset(source: Source, config: DataConfig, seed: int) -> Dataset:
             return _split(test, np.arange(len(test.labels)), task, resident)
         return _split(source.train, test_rows, task, resident) if len(test_rows) else None
 
-    mean, std = _known_statistics(source, train.rows, train_rows)
+    scale = _scale(source, train.rows, train_rows, config)
     channels, height, width = source.train.pixels.shape[1:]
     counts = np.bincount(label_N[train_rows], minlength=len(source.classes))
     spec = DataSpec(
@@ -113,8 +114,10 @@ def image_dataset(source: Source, config: DataConfig, seed: int) -> Dataset:
         num_outputs=1 if task == "binary" else len(source.classes),
         classes=source.classes,
         target_names=("class",),
-        scale_mean=mean,
-        scale_std=std,
+        scale_mean=scale.mean,
+        scale_std=scale.std,
+        scale_rotation=scale.rotation,
+        scaled_shape=scale.shape,
         class_counts=tuple(int(count) for count in counts),
         num_train=len(train),
         num_valid=0 if valid is None else len(valid),
@@ -149,6 +152,13 @@ def channel_statistics(rows: Rows) -> tuple[tuple[float, ...], tuple[float, ...]
     std = variance.sqrt()
     std[std < 1e-6] = 1.0
     return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def _scale(source: Source, rows: Rows, row_N: NDArray[np.int64], config: DataConfig) -> Scale:
+    if is_default(config):
+        return Scale(*_known_statistics(source, rows, row_N))
+    parts = torch.arange(len(rows)).split(EXACT_ROWS)
+    return fit_scale(lambda: (rows.take(index_B)[0] for index_B in parts), config, image=True)
 
 
 def _known_statistics(

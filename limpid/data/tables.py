@@ -24,6 +24,7 @@ from limpid.data.encode import TableEncoder
 from limpid.data.encoder_fit import FittedColumns, fit_encoder, note_giveaways
 from limpid.data.frames import TableFile, frame_digest, read_table, to_frame
 from limpid.data.origin import named
+from limpid.data.scaling import Scale, fit_scale, is_default
 from limpid.data.split import split_indices, split_shares
 from limpid.data.table_roles import Roles, find_roles, group_codes, time_values
 from limpid.data.table_target import read_targets, target_cells
@@ -123,7 +124,7 @@ def _build(file: TableFile, name: str, config: DataConfig, seed: int, takes_code
     for entry in fitted.columns:
         entry["type"] = types.get(entry["name"], entry["type"])
     counts = (len(train), len(valid), num_test if config.test is not None else len(test))
-    spec = _spec(name, file, roles, fitted, coder, train_split, counts)
+    spec = _spec(name, file, roles, fitted, coder, train_split, counts, config)
     summary = {
         "rows": frame.height,
         "columns": fitted.columns,
@@ -145,11 +146,16 @@ def _spec(
     coder: TargetCoder,
     train: Split,
     counts: tuple[int, int, int],
+    config: DataConfig,
 ) -> DataSpec:
     encoder = fitted.encoder
     assert isinstance(train.rows, ResidentRows)
     numbers_NF = train.rows.tensors[0].numpy()
-    mean, std = encoder.scale(numbers_NF)
+    if is_default(config):
+        scale = Scale(*encoder.scale(numbers_NF))
+    else:
+        numbers = train.rows.tensors[0]
+        scale = fit_scale(lambda: iter([numbers]), config, image=False)
     coded = () if encoder.onehot else encoder.categories
     features = encoder.feature_names()
     return DataSpec(
@@ -163,9 +169,11 @@ def _spec(
         feature_names=features,
         cardinalities=tuple(len(column.values) + 1 for column in coded),
         category_names=tuple(column.name for column in coded),
-        scale_mean=mean,
-        scale_std=std,
-        quantiles=encoder.quantiles(numbers_NF),
+        scale_mean=scale.mean,
+        scale_std=scale.std,
+        scale_rotation=scale.rotation,
+        scaled_shape=scale.shape,
+        quantiles=encoder.quantiles(numbers_NF) if scale.mean and not scale.turned else (),
         target_mean=coder.mean,
         target_std=coder.std,
         class_counts=coder.class_counts,

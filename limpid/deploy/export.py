@@ -111,7 +111,8 @@ def example_inputs(spec: DataSpec, batch: int, seed: int = 0) -> Inputs:
     dtype = spec.preparation.get("dtype", "uint8" if spec.kind == "image" else "float32")
     if dtype == "int64":  # tokens of an unknown vocabulary, which has at least two
         return (torch.randint(0, 2, shape, generator=generator),)
-    per_value = (-1, 1, 1) if spec.kind == "image" else (-1,)
+    per_channel = spec.kind == "image" and len(spec.scale_mean) in (0, 1, spec.input_shape[0])
+    per_value = (-1, 1, 1) if per_channel else spec.input_shape if spec.kind == "image" else (-1,)
     mean = torch.tensor(spec.scale_mean or (0.0,)).reshape(per_value)
     std = torch.tensor(spec.scale_std or (1.0,)).reshape(per_value)
     contrast = torch.rand(batch, *(1 for _ in spec.input_shape), generator=generator)

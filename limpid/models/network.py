@@ -16,6 +16,7 @@ class InputScale(nn.Module):
     """Standardise the first input with the training split's statistics.
 
         z = (x - mean) / std        x of uint8 counts as x / 255
+        z R                         on flattened samples, where the spec has a rotation R
 
     The result is float32, or bfloat16 under a bfloat16 autocast, so that no later layer has to cast it again. The
     memory format stays what it was. Without statistics in the spec a float input passes unchanged.
@@ -25,18 +26,22 @@ class InputScale(nn.Module):
     inv_std: Tensor
     byte_gain: Tensor
     byte_shift: Tensor
+    rotation: Tensor | None
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
         pictures = spec.kind in ("image", "captions")
         self.enabled = bool(spec.scale_mean) or pictures
-        shape = (-1, 1, 1) if pictures else (-1,)
+        per_channel = len(spec.scale_mean) in (0, 1, spec.input_shape[0])
+        shape = (-1,) if not pictures else (-1, 1, 1) if per_channel else spec.input_shape
         std = torch.tensor(spec.scale_std or (1.0,)).reshape(shape)
         self.register_buffer("mean", torch.tensor(spec.scale_mean or (0.0,)).reshape(shape))
         self.register_buffer("inv_std", torch.where(std > 0, 1 / std, 1.0))
         # Bytes take two passes, x * gain + shift, with the division by 255 folded in.
         self.register_buffer("byte_gain", self.inv_std / 255, persistent=False)
         self.register_buffer("byte_shift", -self.mean * self.inv_std, persistent=False)
+        self.register_buffer("rotation", torch.tensor(spec.scale_rotation) if spec.scale_rotation else None)
+        self.shape_before, self.shape_behind = spec.input_shape, spec.scaled_shape or spec.input_shape
 
     def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
         super()._load_from_state_dict(*args, **kwargs)
@@ -50,6 +55,9 @@ class InputScale(nn.Module):
             z = x.float().mul_(self.byte_gain).add_(self.byte_shift)
         else:  # subtract first: a mean far larger than the deviation must not cost precision
             z = torch.sub(x, self.mean).mul_(self.inv_std)
+        if self.rotation is not None:
+            with torch.autocast(z.device.type, enabled=False):
+                z = (z.float().flatten(1) @ self.rotation).view(-1, *self.shape_behind)
         device = z.device.type
         if device == "meta":  # shapes alone, which have no arithmetic
             return z.float()
@@ -57,8 +65,18 @@ class InputScale(nn.Module):
             return z.bfloat16()
         return z.float()
 
+    def inverse(self, z: Tensor) -> Tensor:
+        """The samples behind z, as floats (bytes as 0 to 1); with fewer directions than values, the nearest ones."""
+        if not self.enabled:
+            return z
+        x = z.double()
+        if self.rotation is not None:
+            x = (x.flatten(1) @ torch.linalg.pinv(self.rotation.double())).view(-1, *self.shape_before)
+        return (x / self.inv_std + self.mean).float()
+
     def extra_repr(self) -> str:
-        return f"{self.mean.numel()} statistics" if self.enabled else "identity"
+        turned = "" if self.rotation is None else f", turned to {self.rotation.shape[1]} directions"
+        return f"{self.mean.numel()} statistics{turned}" if self.enabled else "identity"
 
 
 class Network(nn.Module):

@@ -28,6 +28,7 @@ def build_model(config: ModelConfig, spec: DataSpec, *, seed: int) -> Network:
     a kind or size that the architecture does not take, and for published weights that cannot be had.
     """
     assert config.name != "auto", "defaults.py resolves auto before anything is built"
+    raw, spec = spec, spec.behind_scale()
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         part = MODELS.get(config.name)
@@ -53,7 +54,7 @@ def build_model(config: ModelConfig, spec: DataSpec, *, seed: int) -> Network:
             biases=config.bias_init,
             embeddings=config.embedding_init,
         )
-        return body if isinstance(body, Network) else Network(spec, body)
+        return body if isinstance(body, Network) else Network(raw, body)
 
 
 def _check_fit(part: ModelPart, config: ModelConfig, spec: DataSpec) -> None:
