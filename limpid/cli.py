@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from limpid.commands import ensembles, lists, rates, recipes, use
+from limpid.commands import ensembles, lists, rates, recipes, transfer, use
 from limpid.commands.options import Json, Quiet, RunFolder
 from limpid.errors import ConfigError, LimpidError
 
@@ -35,6 +35,7 @@ rates.add_to(app)
 use.add_to(app)
 ensembles.add_to(app)
 recipes.add_to(app)
+transfer.add_to(app)
 
 
 @app.command()
@@ -66,7 +67,7 @@ def train(
     hidden: Annotated[str | None, typer.Option(help="widths of an MLP's hidden layers, such as 128,64")] = None,
     dropout: Annotated[float | None, typer.Option(help="share of hidden units dropped")] = None,
     loss: Annotated[str | None, typer.Option(help="cross_entropy, bce, mse, mae or huber")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="sgd, adam or adamw")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="by name; `limpid optimizers` lists them")] = None,
     lr: Annotated[float | None, typer.Option(help="learning rate, the peak under a schedule")] = None,
     schedule: Annotated[str | None, typer.Option(help="constant, step, cosine or one_cycle")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="strength of weight decay")] = None,
