@@ -69,7 +69,7 @@ def train(
     loss: Annotated[str | None, typer.Option(help="cross_entropy, bce, mse, mae or huber")] = None,
     optimizer: Annotated[str | None, typer.Option(help="by name; `limpid optimizers` lists them")] = None,
     lr: Annotated[float | None, typer.Option(help="learning rate, the peak under a schedule")] = None,
-    schedule: Annotated[str | None, typer.Option(help="constant, step, cosine or one_cycle")] = None,
+    schedule: Annotated[str | None, typer.Option(help="course of the rate; see `limpid schedules`")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="strength of weight decay")] = None,
     epochs: Annotated[int | None, typer.Option(help="passes over the training split")] = None,
     batch_size: Annotated[int | None, typer.Option(help="samples per step")] = None,

@@ -25,7 +25,7 @@ ADAPTIVE = (
             ),
         },
         aliases=("adaptive gradient",),
-        lr=0.02,
+        lr=0.03,
     ),
     OptimizerPart(
         name="rmsprop",
@@ -42,7 +42,7 @@ ADAPTIVE = (
             "centered": Option(False, "subtract the square of the average gradient: divide by the deviation"),
             "form": Option("torch", "inside_root: / sqrt(s + eps)", choices=("torch", "inside_root")),
         },
-        lr=1e-3,
+        lr=2e-3,
     ),
     OptimizerPart(
         name="adadelta",
@@ -77,7 +77,7 @@ ADAPTIVE = (
             ),
         },
         aliases=("adaptive moments",),
-        lr=1e-3,
+        lr=3e-3,
     ),
     OptimizerPart(
         name="adamw",
@@ -88,7 +88,7 @@ ADAPTIVE = (
         formula="w <- (1 - lr lambda) w, and Adam's step of the plain gradient",
         pitfall="Its decay is multiplied with the rate: halving lr halves the decay too.",
         options={"betas": BETAS, "eps": EPS},
-        lr=1e-3,
+        lr=3e-3,
         weight_decay=0.02,
         decay="decoupled",
     ),
@@ -105,7 +105,7 @@ ADAPTIVE = (
             "eps": EPS,
             "form": Option("torch", "corrected: the maximum is over s^", choices=("torch", "corrected")),
         },
-        lr=1e-3,
+        lr=3e-3,
     ),
     OptimizerPart(
         name="nadam",
@@ -123,7 +123,7 @@ ADAPTIVE = (
             "decoupled": DECOUPLED,
         },
         aliases=("nesterov adam",),
-        lr=2e-3,
+        lr=3e-3,
     ),
     OptimizerPart(
         name="adamax",
@@ -134,7 +134,7 @@ ADAPTIVE = (
         formula="u <- max(b2 u, |g| + eps);  w <- w - lr m^ / u",
         pitfall="The rate is two to four times Adam's.",
         options={"betas": BETAS, "eps": EPS},
-        lr=4e-3,
+        lr=8e-3,
     ),
     OptimizerPart(
         name="radam",
@@ -146,7 +146,7 @@ ADAPTIVE = (
         pitfall="It warms up by itself; a long warm-up of the rate on top is wasted.",
         options={"betas": BETAS, "eps": EPS, "decoupled": DECOUPLED},
         aliases=("rectified adam",),
-        lr=2e-3,
+        lr=5e-3,
     ),
     OptimizerPart(
         name="adafactor",
@@ -162,7 +162,7 @@ ADAPTIVE = (
             "eps": Option((None, 1e-3), "least second average (none: of the arithmetic), least size of weights", 0.0),
             "d": Option(1.0, "largest root mean square of an update", 1.0),
         },
-        lr=0.02,
+        lr=0.03,
         decay="decoupled",
     ),
     OptimizerPart(

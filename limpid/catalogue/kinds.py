@@ -6,6 +6,7 @@ from typing import Any
 
 from limpid.catalogue.activations import ACTIVATIONS
 from limpid.catalogue.augmentations import AUGMENTATIONS
+from limpid.catalogue.companions import COMPANIONS
 from limpid.catalogue.initializers import INITIALIZERS
 from limpid.catalogue.losses import LOSSES
 from limpid.catalogue.model_part import ModelPart
@@ -20,6 +21,7 @@ KINDS: tuple[Catalogue[Any], ...] = (
     MODELS,
     LOSSES,
     OPTIMIZERS,
+    COMPANIONS,
     SCHEDULES,
     ACTIVATIONS,
     INITIALIZERS,

@@ -24,7 +24,7 @@ class OptimizerPart(Part):
     tells_hidden: bool = False  # its groups say which weights lie between hidden layers (param_groups.mark_hidden)
 
 
-BELOW_ONE = 1 - 1e-7  # rates of decay of an average: at 1 it would never move
+BELOW_ONE = 0.99999  # rates of decay of an average: at 1 it would never move
 BETAS = Option((0.9, 0.999), "decay rates of the averages of the gradient and of its square", 0.0, BELOW_ONE)
 EPS = Option(1e-8, "added to the root of the second average", 0.0)
 MOMENTUM = Option(0.9, "share of the last step that is kept", 0.0, 1.0)
