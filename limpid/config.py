@@ -141,6 +141,11 @@ class AugmentConfig(Section):
         default=None, gt=0.0, le=1.0, description="least share of the area kept by a scale crop"
     )
     rotation: float | None = Field(default=None, ge=0.0, le=180.0, description="largest rotation, degrees")
+    translate: float | None = Field(default=None, ge=0.0, lt=1.0, description="largest shift, as a share of the side")
+    shear: float | None = Field(default=None, ge=0.0, lt=90.0, description="largest slant of the columns, degrees")
+    stretch: float | None = Field(default=None, ge=0.0, lt=1.0, description="largest change of either side, as a share")
+    blur: float | None = Field(default=None, ge=0.0, le=16.0, description="largest deviation of a blur, pixels")
+    noise: float | None = Field(default=None, ge=0.0, le=1.0, description="deviation of noise on pixels from 0 to 1")
     jitter: float | None = Field(default=None, ge=0.0, le=1.0, description="strength of brightness/contrast/saturation")
     cutout: int | None = Field(default=None, ge=0, description="side of the erased square, pixels")
     mixup: float | None = Field(default=None, ge=0.0, description="alpha of mixup's Beta(alpha, alpha); 0 is off")

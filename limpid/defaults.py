@@ -120,6 +120,11 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
     fill("augment", "crop", _shift_for(side) if convolutional and not large else 0, "shift by an eighth of the side")
     for key, off in (
         ("rotation", 0.0),
+        ("translate", 0.0),
+        ("shear", 0.0),
+        ("stretch", 0.0),
+        ("blur", 0.0),
+        ("noise", 0.0),
         ("jitter", 0.0),
         ("cutout", 0),
         ("mixup", 0.0),

@@ -67,14 +67,26 @@ def shift_and_flip(x_BCHW: Tensor, flip_B: Tensor | None, dy_B: Tensor, dx_B: Te
     return rows.squeeze(1).permute(0, 3, 1, 2) if inner else rows.squeeze(-1)
 
 
-def warp(x_BCHW: Tensor, area_B: Tensor, ratio_B: Tensor, place_B2: Tensor, angle_B: Tensor) -> Tensor:
-    """Cut out a part of the image, turn it and scale it to full size, in one bilinear resampling.
+def warp(
+    x_BCHW: Tensor,
+    area_B: Tensor,
+    ratio_B: Tensor,
+    place_B2: Tensor,
+    angle_B: Tensor,
+    move_B2: Tensor | None = None,
+    slant_B: Tensor | None = None,
+    sides_B2: Tensor | None = None,
+) -> Tensor:
+    """Cut out a part of the image, bend it and scale it to full size, in one bilinear resampling.
 
     Args:
         area_B: Share of the area to keep, in (0, 1].
         ratio_B: Width over height of the part, relative to the image's.
         place_B2: Where the part lies, 0 (top, left) to 1 (bottom, right).
         angle_B: Rotation, radians, counter-clockwise.
+        move_B2: Shift of the result as shares of its height and width, down and to the right.
+        slant_B: Columns that each row is sheared by per row of distance from the middle.
+        sides_B2: Factors on the height and width of what is seen.
     Outside: zero for grey images, mirrored for others.
     """
     num, channels, height, width = x_BCHW.shape
@@ -85,6 +97,12 @@ def warp(x_BCHW: Tensor, area_B: Tensor, ratio_B: Tensor, place_B2: Tensor, angl
     device = x_BCHW.device
     u_W = ((2.0 * torch.arange(width, device=device) + 1.0) / width - 1.0)[None, None, :]
     v_H = ((2.0 * torch.arange(height, device=device) + 1.0) / height - 1.0)[None, :, None]
+    if move_B2 is not None:
+        u_W, v_H = u_W - 2.0 * move_B2[:, 1, None, None], v_H - 2.0 * move_B2[:, 0, None, None]
+    if sides_B2 is not None:
+        u_W, v_H = u_W / sides_B2[:, 1, None, None], v_H / sides_B2[:, 0, None, None]
+    if slant_B is not None:
+        u_W = u_W + slant_B[:, None, None] * v_H * (height / width)
     cos, sin = angle_B.cos()[:, None, None], angle_B.sin()[:, None, None]
     # Rotation in pixels, not in the -1..1 coordinates, whose units differ when H and W do.
     turned_x = cos * u_W - sin * v_H * (height / width)
@@ -119,6 +137,35 @@ def jitter(x_BCHW: Tensor, brightness_B: Tensor, contrast_B: Tensor, saturation_
         luma = (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue) / 1000
         y = luma + s * (y - luma)
     return like(y, x_BCHW)
+
+
+def blur(x_BCHW: Tensor, sigma_B: Tensor, most: float) -> Tensor:
+    """Convolve every image with its own Gaussian, cut off at three times the largest deviation; edges are repeated.
+
+        g(d) = exp(-d^2 / 2 sigma^2) / sum,    first along the columns, then along the rows
+
+    Args:
+        sigma_B: deviation, pixels; 0 leaves the image as it is.
+        most: upper limit of sigma_B, which sets the size of the kernels.
+    """
+    num, channels, height, width = x_BCHW.shape
+    radius = math.ceil(3 * most)
+    d_K = torch.arange(-radius, radius + 1, device=x_BCHW.device, dtype=torch.float32)
+    kernel_BK = torch.exp(-0.5 * (d_K / sigma_B[:, None].clamp(min=1e-3)).square())
+    kernel_BK = kernel_BK / kernel_BK.sum(1, keepdim=True)
+    kernel_PK = kernel_BK.repeat_interleave(channels, dim=0)
+    y = x_BCHW.float().reshape(1, num * channels, height, width)
+    down_P1K1, along_P11K = kernel_PK[:, None, :, None], kernel_PK[:, None, None, :]
+    y = F.conv2d(F.pad(y, (0, 0, radius, radius), mode="replicate"), down_P1K1, groups=num * channels)
+    y = F.conv2d(F.pad(y, (radius, radius, 0, 0), mode="replicate"), along_P11K, groups=num * channels)
+    return like(y.view(num, channels, height, width), x_BCHW)
+
+
+def add_noise(x_BCHW: Tensor, u_BN: Tensor, deviation: float) -> Tensor:
+    """Add normal noise made of one uniform number in [0, 1) per value; of 255 times the deviation for bytes."""
+    unit = 255.0 if x_BCHW.dtype == torch.uint8 else 1.0
+    normal_BN = math.sqrt(2.0) * torch.erfinv((2.0 * u_BN - 1.0).clamp(min=-1.0 + 2.0**-24))
+    return like(x_BCHW.float() + unit * deviation * normal_BN.view(x_BCHW.shape), x_BCHW)
 
 
 def cutout(x_BCHW: Tensor, place_B2: Tensor, side: int, fill: Tensor) -> Tensor:

@@ -12,7 +12,10 @@ from limpid.data.shuffle import derive_seed, uniforms
 from limpid.errors import ConfigError
 from limpid.spec import DataSpec
 
-ALL = {"flip": True, "crop": 2, "scale": 0.5, "rotation": 20.0, "jitter": 0.4, "cutout": 3, "mixup": 0.4, "cutmix": 1.0}
+ALL = {
+    "flip": True, "crop": 2, "scale": 0.5, "rotation": 20.0, "translate": 0.2, "shear": 15.0, "stretch": 0.2,
+    "jitter": 0.4, "blur": 1.0, "noise": 0.05, "cutout": 3, "mixup": 0.4, "cutmix": 1.0,
+}  # fmt: skip
 PIXEL = [name for name in ALL if name not in ("mixup", "cutmix")]
 
 
