@@ -3,7 +3,8 @@
     r_l = r_{l-1} + D (K - 1) j_{l-1}        j_l = j_{l-1} S, from r_0 = j_0 = 1
 
 with kernel K, dilation D, stride S. Where branches meet the largest counts. A layer that reads whole maps sees
-r + (H - 1) j, at borders also padding: the field may exceed the image. Attention and warps may look anywhere.
+r + (H - 1) j, at borders also padding: the field may exceed the image. Attention and warps may look anywhere,
+recurrent layers read everything before.
 """
 
 from __future__ import annotations
@@ -46,7 +47,11 @@ class ReceptiveFields(TorchFunctionMode):
         if fields:
             widest = max(range(len(fields)), key=lambda i: fields[i][:2])  # type: ignore[index]
             field = _behind(function, fields[widest], shapes[widest], args, kwargs, outputs)  # type: ignore[arg-type]
-            if function in MIX_ALL or (function in PRODUCTS and len(fields) > 1):
+            if (
+                function in MIX_ALL
+                or getattr(function, "__name__", "") in READS_ALL
+                or (function in PRODUCTS and len(fields) > 1)
+            ):
                 field = field._replace(rows=self.sides[0], columns=self.sides[1])
             for output in _tensors((outputs,)):
                 output._receptive_field = field  # type: ignore[attr-defined]
@@ -108,5 +113,6 @@ def _tensors(values: Any) -> Iterator[Tensor]:
 
 
 MIX_ALL = (F.scaled_dot_product_attention, F.multi_head_attention_forward, F.grid_sample)
+READS_ALL = ("lstm", "gru", "rnn_tanh", "rnn_relu")  # over steps
 PRODUCTS = (torch.matmul, torch.bmm, torch.baddbmm, torch.einsum, Tensor.matmul, Tensor.__matmul__)
 POOLS = (F.max_pool2d, F.avg_pool2d, torch.max_pool2d, torch._C._nn.avg_pool2d)
