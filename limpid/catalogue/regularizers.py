@@ -91,6 +91,16 @@ REGULARIZERS: Catalogue[Part] = Catalogue(
             pitfall="Neighbouring pixels say the same, so that single ones dropped from a map teach little.",
         ),
         Part(
+            name="variational_dropout",
+            home="limpid.models.dropout:VariationalDropout",
+            what="the same units stay silent at every step, between recurrent layers: --set model.variational=true",
+            source="Gal & Ghahramani 2016 (arXiv 1512.05287)",
+            year=2015,
+            aliases=("recurrent dropout", "locked dropout"),
+            formula="one m per sequence and feature",
+            pitfall="It takes effect between layers: rnn, lstm or gru with model.layers of 2 or more and a --dropout.",
+        ),
+        Part(
             name="input_noise",
             home="limpid.models.disturbance:GaussianNoise",
             what="noise on the standardised inputs: --set regularize.input_noise=0.1",

@@ -15,9 +15,19 @@ POOL = Option(
     choices=("auto", "last", "mean"),
 )
 BIDIRECTIONAL = Option(False, "a second half reads from the end")
+VARIATIONAL = Option(False, "dropout between layers silences the same units at every step")
 CELL = Option("fused", "torch's fused cell, or our own as the equations have it", choices=("fused", "written"))
 FORECAST = {
     "relative": Option(True, "a forecast relative to level and spread of its window, so that a trend can go on")
+}
+STACK = {
+    "units": UNITS,
+    "layers": LAYERS,
+    "bidirectional": BIDIRECTIONAL,
+    "variational": VARIATIONAL,
+    "cell": CELL,
+    "pool": POOL,
+    **FORECAST,
 }
 WIDTH = Option(128, "numbers of a place, a multiple of heads", least=1)
 HEADS = Option(4, "heads of attention side by side", least=1)
@@ -44,12 +54,7 @@ PARTS = (
         formula="h_t = tanh(W h_{t-1} + U x_t + b), y = V h_T + c",
         pitfall="Gradients fade over tens of steps: it learns short gaps only. lstm and gru bridge long ones.",
         options={
-            "units": UNITS,
-            "layers": LAYERS,
-            "bidirectional": BIDIRECTIONAL,
-            "cell": CELL,
-            "pool": POOL,
-            **FORECAST,
+            **STACK,
             "nonlinearity": Option(
                 "tanh", "g of h = g(a); identity needs cell=written", choices=("tanh", "relu", "identity")
             ),
@@ -72,6 +77,7 @@ PARTS = (
             "units": UNITS,
             "layers": LAYERS,
             "bidirectional": BIDIRECTIONAL,
+            "variational": VARIATIONAL,
             "cell": CELL,
             "pool": POOL,
             **FORECAST,
@@ -93,6 +99,7 @@ PARTS = (
             "units": UNITS,
             "layers": LAYERS,
             "bidirectional": BIDIRECTIONAL,
+            "variational": VARIATIONAL,
             "cell": CELL,
             "pool": POOL,
             **FORECAST,

@@ -65,17 +65,21 @@ class VariationalDropout(nn.Module):
     Args:
         drop: probability that a feature is silent; or
         keep: probability that it is not.
+        time_dim: dimension of the steps, 0 for (T, B, F).
     """
 
-    def __init__(self, drop: float | None = None, *, keep: float | None = None) -> None:
+    def __init__(self, drop: float | None = None, *, keep: float | None = None, time_dim: int = 1) -> None:
         super().__init__()
         self.drop = drop_share(drop, keep)
+        self.time_dim = time_dim
 
-    def forward(self, x_BTF: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.drop == 0.0:
-            return x_BTF
+            return x
+        shape = list(x.shape)
+        shape[self.time_dim] = 1
         keep = 1.0 - self.drop
-        return x_BTF * x_BTF.new_empty(len(x_BTF), 1, x_BTF.shape[-1]).bernoulli_(keep).div_(keep)
+        return x * x.new_empty(shape).bernoulli_(keep).div_(keep)
 
     def extra_repr(self) -> str:
         return f"drop={self.drop}"

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from limpid.config import ModelConfig
 from limpid.errors import ModelError
 from limpid.models.attention import valid_places
+from limpid.models.dropout import VariationalDropout
 from limpid.models.elman import Elman
 from limpid.models.encoder import masked_mean
 from limpid.models.gru import GRU
@@ -46,13 +47,16 @@ class RecurrentStack(nn.Module):
         *,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        variational: bool = False,
     ) -> None:
         super().__init__()
         self.width = num_units * (2 if bidirectional else 1)
         sizes = [num_inputs, *[self.width] * (num_layers - 1)]
         self.layers = nn.ModuleList(make_layer(size, num_units) for size in sizes)
         self.backward_layers = nn.ModuleList(make_layer(size, num_units) for size in sizes if bidirectional)
-        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.dropout: nn.Module = nn.Dropout(dropout) if dropout else nn.Identity()
+        if variational and dropout:
+            self.dropout = VariationalDropout(dropout, time_dim=0)
 
     def forward(
         self, x_BTF: Tensor, lengths_B: Tensor | None = None, state: list[Any] | None = None
@@ -167,6 +171,7 @@ def _build(kind: str, config: ModelConfig, spec: DataSpec) -> nn.Module:
         options["layers"],
         bidirectional=options["bidirectional"],
         dropout=config.dropout or 0.0,
+        variational=options["variational"],
     )
     pool = options["pool"]
     if pool == "auto":

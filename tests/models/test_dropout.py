@@ -85,8 +85,22 @@ def test_variational_dropout_has_one_mask_for_all_steps() -> None:
     assert set(y_BTF.unique().tolist()) == {0.0, 2.0}
     x = torch.randn(3, 4, 5)
     assert torch.equal(layer.eval()(x), x)
+    y_TBF = VariationalDropout(0.5, time_dim=0).train()(torch.ones(7, 40, 11))
+    assert torch.equal(y_TBF, y_TBF[:1].expand_as(y_TBF))
     mean = layer.train()(torch.ones(100_000, 1, 3)).mean()
     assert mean == pytest.approx(1.0, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_recurrent_stacks_take_the_variational_form(name: str) -> None:
+    series = DataSpec(name="waves", kind="series", task="regression", input_shape=(12, 2), num_outputs=1)
+    config = ModelConfig(name=name, dropout=0.5, options={"layers": 3, "units": 8, "variational": True})
+    network = build_model(config, series, seed=0)
+    drops = [layer for layer in network.modules() if isinstance(layer, VariationalDropout)]
+    assert [(layer.drop, layer.time_dim) for layer in drops] == [(0.5, 0)]
+    x_BTF, lengths_B = torch.randn(4, 12, 2), torch.full((4,), 12)
+    assert not torch.equal(network.train()(x_BTF, lengths_B), network(x_BTF, lengths_B))
+    assert torch.equal(network.eval()(x_BTF, lengths_B), network(x_BTF, lengths_B))
 
 
 def test_an_mlp_takes_either_form_and_drops_inputs() -> None:
