@@ -49,7 +49,8 @@ def load_start(place: str) -> Start:
 def begin(network: Network, start: Start, spec: DataSpec) -> Account:
     """Put the weights into the network, which keeps a new head where the classes or targets are others.
 
-    The scaling of the inputs is taken too, as the weights were learned behind it, unless the columns are others.
+    The scaling of pictures is taken too, as the weights were learned behind it. That of columns is not: one that hardly
+    varied in the earlier data would be blown up beyond measure in the new.
 
     Raises ModelError when nothing fits.
     """
@@ -57,7 +58,7 @@ def begin(network: Network, start: Start, spec: DataSpec) -> Account:
     if start.spec is not None:
         if (start.spec.classes, start.spec.target_names) != (spec.classes, spec.target_names):
             leave.append(".".join(filter(None, ("body", head_of(network, spec.num_outputs)[0], ""))) or "body.")
-        if start.spec.feature_names != spec.feature_names:
+        if spec.kind not in ("image", "captions"):
             leave.append("scale.")
     return take_weights(network, start.weights, place=start.place, leave=leave)
 

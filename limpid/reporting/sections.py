@@ -32,12 +32,16 @@ def headline(reading: Reading) -> list[Row]:
         planned = _planned_epochs(reading)
         detail = f"of {reading.last_epoch} run" + (f", {planned} planned" if planned else "")
         cards.append({"name": "best epoch", "value": str(best), "detail": detail})
+    cards += _gap(reading)
     duration = _duration(reading)
     if duration is not None:
         cards.append({"name": "duration", "value": seconds(duration), "detail": _speed_detail(reading)})
     model = reading.header.get("model") or {}
     if isinstance(model.get("parameters"), int):
         detail = f"{number(model['macs'])} multiply-adds per sample" if isinstance(model.get("macs"), int) else ""
+        rows = (reading.header.get("data") or {}).get("num_train")
+        if isinstance(rows, int) and rows:
+            detail = "; ".join(filter(None, (detail, data_need(model["parameters"], rows))))
         cards.append({"name": "parameters", "value": number(model["parameters"]), "detail": detail})
     return cards
 
@@ -101,6 +105,17 @@ def _chance(reading: Reading) -> list[tuple[str, str]]:
             value["r2"] = float(np.mean(1 - (wrong**2).sum(0) / spread)) if (spread > 0).all() else math.nan
         return [(figure(reading.score, float(value[reading.score])), "always the training mean")]
     return []
+
+
+def _gap(reading: Reading) -> list[Row]:
+    """Training and validation loss of the best epoch, and what lies between: what the network knows by heart."""
+    epoch = reading.best_epoch
+    train = next((row["loss"] for row in reading.train if row.get("epoch") == epoch and "loss" in row), None)
+    valid = next((row["loss"] for row in reading.valid if row.get("epoch") == epoch and "loss" in row), None)
+    if not (isinstance(train, int | float) and isinstance(valid, int | float)):
+        return []
+    detail = f"training loss {number(train)}, validation loss {number(valid)} at epoch {epoch}"
+    return [{"name": "gap", "value": number(valid - train), "detail": detail}]
 
 
 def _planned_epochs(reading: Reading) -> int | None:

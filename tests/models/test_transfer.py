@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,11 +12,12 @@ from torch import Tensor, nn
 from limpid.config import ModelConfig
 from limpid.errors import ModelError
 from limpid.models.blocks import blocks_of, head_of
-from limpid.models.cost import layer_table
+from limpid.models.cost import layer_table, totals
 from limpid.models.freezing import Freezing
 from limpid.models.network import Network
 from limpid.models.registry import build_model
 from limpid.models.transfer import take_weights
+from limpid.reporting.facts import layer_rows
 from limpid.spec import DataSpec
 
 
@@ -166,13 +169,29 @@ def test_choices_that_cannot_be_are_told(choice: str, message: str) -> None:
         Freezing(resnet(), choice, 3)
 
 
-@pytest.mark.spec("A28")
 def test_the_layer_table_marks_what_is_frozen() -> None:
     network = resnet()
     Freezing(network, "3", 3).apply()
     table = layer_table(network, picture_spec())
     marks = [row["trainable"] for row in table if row["parameters"]]
     assert marks == [False] * (2 + 2 * 4) + [True] * (7 * 4 + 1)
+
+
+@pytest.mark.spec("A28")
+def test_vgg13_shows_which_layers_are_frozen() -> None:
+    """The diagram of transfer learning: the convolutions stay, the dense layers learn again."""
+    spec = DataSpec(name="i", kind="image", task="classification", input_shape=(3, 224, 224), num_outputs=1000)
+    with torch.device("meta"):  # shapes alone: half a gigabyte of weights is not needed
+        network = build_model(ModelConfig(name="vgg13", dropout=0.5), spec, seed=0)
+        Freezing(network, "10", 1000).apply()
+        table = layer_table(network, spec)
+    assert totals(table)[0] == 133_047_848
+    layers = [row for row in table if row["parameters"]]
+    assert [row["kind"] for row in layers] == ["Conv2d"] * 10 + ["Linear"] * 3
+    assert [row["trainable"] for row in layers] == [False] * 10 + [True] * 3
+    header = {"model": {"layers": table, "parameters": 133_047_848}}
+    rows = layer_rows(SimpleNamespace(header=header))[0]  # type: ignore[arg-type]
+    assert [row["frozen"] for row in rows if row["parameters"] != "0"] == [True] * 10 + [False] * 3
 
 
 def train_a_little(network: Network) -> None:
