@@ -42,7 +42,10 @@ def find_roles(frame: pl.DataFrame, config: DataConfig, origin: str) -> Roles:
     """
     if not config.target:
         names = ", ".join(map(repr, frame.columns))
-        raise DataError(f"{origin}: which column is to be predicted? Set data.target (--target). Columns: {names}.")
+        raise DataError(
+            f"{origin}: which column is to be predicted? Set data.target (--target). Columns: {names}. Rows that are "
+            "steps in time are forecast with --form series."
+        )
     find: Callable[[str], str] = lambda text: column_name(text, frame.columns, origin)  # noqa: E731
     how, _, by = config.split.partition(":")
     if how not in ("random", "group", "time") or (how == "random") == bool(by):

@@ -21,8 +21,10 @@ from limpid.record.run import Run
 __all__ = ["Predictions", "Predictor", "load_predictor"]
 
 # Samples per forward pass. Nothing is kept for a backward pass, so only the largest layer's activations count:
-# 0.8 MB an image of 224 x 224 in the first stage of a residual network, a kilobyte a table row.
-BATCH_IMAGES, BATCH_ROWS = 128, 4096
+# 0.8 MB an image of 224 x 224 in the first stage of a residual network, a kilobyte a table row, half a megabyte a text
+# of a thousand tokens.
+BATCH_SIZES = {"image": 128, "series": 512, "text": 256}
+BATCH_ROWS = 4096
 
 
 class Predictor:
@@ -59,7 +61,7 @@ class Predictor:
         )
 
     def _outputs(self, samples: Samples) -> Tensor:
-        batch = BATCH_IMAGES if self.trained.spec.kind == "image" else BATCH_ROWS
+        batch = BATCH_SIZES.get(self.trained.spec.kind, BATCH_ROWS)
         parts = []
         with torch.inference_mode():
             batches = torch.arange(len(samples.rows)).split(batch)

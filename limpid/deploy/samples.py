@@ -43,6 +43,10 @@ def read_samples(source: Any, spec: DataSpec) -> Samples:
 
     Raises DataError when it is missing, empty, unreadable, or of another form than `spec` describes.
     """
+    if spec.kind in ("series", "text", "pairs", "captions"):
+        from limpid.deploy.sequence_samples import read_sequence_samples
+
+        return Samples(*read_sequence_samples(source, spec))
     if isinstance(source, str | os.PathLike):
         return _from_path(Path(source).expanduser(), spec)
     if is_frame(source) or isinstance(source, Mapping):
