@@ -11,7 +11,7 @@ PYTEST_N := $(PYTEST) -n $(JOBS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow test-accelerator check lint format format-check types layers coverage \
-        ledger readme bench clean
+        ledger readme gallery bench clean
 
 help:  ## print this list
 	@echo 'Limpid. make TARGET, where TARGET is one of:'
@@ -74,6 +74,9 @@ ledger: $(STAMP)  ## which items of docs/LEDGER.tsv the tests prove
 
 readme: $(STAMP)  ## rewrite README's tree from the first lines of the docstrings
 	@$(PY) -m tools.readme_tree
+
+gallery: $(STAMP)  ## rewrite docs/GALLERY.md from the catalogues
+	@$(PY) -m tools.gallery
 
 bench: $(STAMP)  ## the speed table, peers included (their own environment in .bench)
 	@$(PY) -m bench
