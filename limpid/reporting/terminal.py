@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from limpid.record.run import Run
+from limpid.reporting.overfitting import overfitting_advice
 from limpid.reporting.progress import Progress, encodable, is_terminal, json_line
 from limpid.reporting.reading import Row, read_run, score_title
 from limpid.reporting.text import columns_of, figure, interval, number, percent, plain, seconds, shorten, value_text
@@ -143,6 +144,7 @@ def print_result(run: Run, *, json: bool = False, stream: TextIO | None = None) 
     if isinstance(speed.get("share_of_floor"), int | float):
         parts.append(f"{percent(speed['share_of_floor'])} of what the machine's arithmetic allows")
     lines += [", ".join(parts)] if parts else []
+    lines += overfitting_advice(reading)
     lines.append(f"run    {plain(run.path)}")
     lines += [f"report {plain(report)}"] if report.exists() else []
     _print(lines, stream)
