@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from limpid.config import DataConfig
 from limpid.data.array_dataset import target_columns
+from limpid.data.arrays import read_arrays
 from limpid.data.dataset import Dataset
 from limpid.data.frames import TableFile, read_table
 from limpid.data.labelled import assemble, label_samples
@@ -58,10 +59,8 @@ def load_sequences(path: Path, config: DataConfig, seed: int) -> Dataset:
     (N, T, F) or (N, T). Raises DataError for whatever is wrong.
     """
     with named(str(path)):
-        if path.suffix.lower() == ".npz":
-            found = _from_arrays(_read_npz(path))
-        else:
-            found = _from_table(read_table(path), config, str(path))
+        npz = path.suffix.lower() == ".npz"
+        found = _from_npz(path) if npz else _from_table(read_table(path), config, str(path))
         return sequences_dataset(found, config, seed, name=path.stem, origin=str(path))
 
 
@@ -251,29 +250,27 @@ def _list_cells(frame: pl.DataFrame, names: Sequence[str], index: Sequence[int] 
     return sequences
 
 
-def _read_npz(path: Path) -> dict[str, Array]:
-    from limpid.data.arrays import read_arrays
-
+def _from_npz(path: Path) -> Sequences:
     arrays = read_arrays(path)
-    assert isinstance(arrays, dict)
-    return arrays
+    sequences = sequences_of(arrays, str(path))
+    if "y" not in arrays:
+        raise DataError(f"{path}: the array 'y' with the targets is missing. Found: {', '.join(arrays)}.")
+    return _from_lists(sequences, arrays["y"])
 
 
-def _from_arrays(arrays: dict[str, Array]) -> Sequences:
-    absent = [name for name in ("x", "lengths", "y") if name not in arrays]
-    if absent:
-        raise DataError(
-            f"the array {absent[0]!r} is missing; sequences need x, lengths and y. Found: {', '.join(arrays)}."
-        )
-    x, lengths, y = arrays["x"], arrays["lengths"].astype(np.int64), arrays["y"]
-    flat = int(lengths.sum()) == len(x) and not (len(x) == len(lengths) and x.ndim == 3)
-    if flat:
-        sequences = np.split(x, np.cumsum(lengths)[:-1])
-    elif len(x) == len(lengths) and x.ndim >= 2 and int(lengths.max()) <= x.shape[1]:
-        sequences = [row[:length] for row, length in zip(x, lengths.tolist(), strict=True)]
-    else:
-        raise DataError(
-            f"x of shape {x.shape} and {len(lengths)} lengths with the sum {int(lengths.sum())} do not fit: expected "
-            "all sequences one after the other, or padded with one row each."
-        )
-    return _from_lists(sequences, y)
+def sequences_of(arrays: Mapping[str, Array] | Array, origin: str) -> list[Array]:
+    """The sequences of x, end to end or padded, by `lengths`. Raises DataError when these do not fit each other."""
+    names = list(arrays) if isinstance(arrays, Mapping) else []
+    absent = [name for name in ("x", "lengths") if name not in names]
+    if absent or not isinstance(arrays, Mapping):
+        found = ", ".join(names) or "one array"
+        raise DataError(f"{origin}: the array {absent[0]!r} is missing; sequences need x and lengths. Found: {found}.")
+    x, lengths = arrays["x"], arrays["lengths"].astype(np.int64)
+    if int(lengths.sum()) == len(x) and not (len(x) == len(lengths) and x.ndim == 3):
+        return np.split(x, np.cumsum(lengths)[:-1])
+    if len(x) == len(lengths) and x.ndim >= 2 and int(lengths.max()) <= x.shape[1]:
+        return [row[:length] for row, length in zip(x, lengths.tolist(), strict=True)]
+    raise DataError(
+        f"{origin}: x of shape {x.shape} and {len(lengths)} lengths with the sum {int(lengths.sum())} do not fit: "
+        "expected all sequences one after the other, or padded with one row each."
+    )

@@ -139,7 +139,10 @@ def _read_series(file: TableFile, config: DataConfig, origin: str) -> Series:
     frame = frame.drop(drop)
     arranged = arrange_times(frame.drop(targets), named_time, config.times, origin)
     left_out = dict.fromkeys(arranged.axis.columns, "time")
-    left_out |= {name: "counts the rows" for name in frame.columns if name not in targets and counts_steps(frame[name])}
+    others = [name for name in frame.columns if name not in (*targets, *left_out)]
+    counters = {name: "counts the rows" for name in others if counts_steps(frame[name])}
+    if targets or len(counters) < len(others):
+        left_out |= counters
     targets = targets or _only_number(frame.drop(list(left_out)), origin)
     gather = pl.Series([None if row < 0 else row for row in arranged.rows.tolist()], dtype=pl.UInt32)
     frame = frame.select(pl.all().gather(gather))
@@ -155,6 +158,8 @@ def _read_series(file: TableFile, config: DataConfig, origin: str) -> Series:
         refuse_missing=config.missing == "error",
         rows=arranged.rows[:first],
     )
+    for entry in fitted.columns:
+        entry["type"] = "time" if entry["name"] in arranged.axis.columns else entry["type"]
     numbers_SF = encode_steps(fitted.encoder, frame, arranged.rows)
     features = fitted.encoder.feature_names()
     target_SC = np.stack([numbers_SF[:, features.index(name)] for name in targets], axis=1).astype(np.float64)
@@ -196,7 +201,7 @@ def _windows(
             continue
         end_N = np.arange(max(begin - 1, window - 1), end - horizon, stride if which == "train" else 1)
         target_NHC = series.target_SC[end_N[:, None] + np.arange(1, horizon + 1)]
-        target_NT = target_NHC.reshape(len(end_N), -1)
+        target_NT = target_NHC.reshape(len(end_N), horizon * len(series.targets))
         known = ~np.isnan(target_NT).any(axis=1)
         if not known.any():
             lacking = "a missing target in every window" if len(end_N) else "no window"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ Index = NDArray[np.int64]
 
 # Texts are cut where one in twenty is longer, and at most here: recurrent networks take time for every token.
 CONTEXT_QUANTILE, MOST_CONTEXT = 0.95, 512
+SHOWN = 3  # unknown tokens named in a remark
 LEAST_OCCURRENCES = 2  # of a word: one that occurs once cannot be learned, and UNKNOWN should be
 
 
@@ -205,7 +207,8 @@ def unknown_remarks(codes: Sequence[Codes], texts: Sequence[str], vocabulary: Vo
     num_unknown = sum(int((each == UNKNOWN).sum()) for each in codes)
     if not num_unknown:
         return []
-    first = next(text for each, text in zip(codes, texts, strict=True) if (each == UNKNOWN).any())
-    examples = ", ".join(map(repr, vocabulary.unknown_in(first)[:3]))
+    odd = (text for each, text in zip(codes, texts, strict=True) if (each == UNKNOWN).any())
+    pieces = dict.fromkeys(piece for text in islice(odd, SHOWN) for piece in vocabulary.unknown_in(text))
+    examples = ", ".join(map(repr, list(pieces)[:SHOWN]))
     total = sum(map(len, codes))
     return [f"{num_unknown:,} of {total:,} token(s) do not occur in the training texts (unknown), such as {examples}."]
