@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from math import floor
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def draw_glyph(
     face = _face(font, size)
     left, top, right, bottom = drawn.textbbox((0, 0), character, font=face)
     place = ((width - right - left) / 2 + shift[1], (height - bottom - top) / 2 + shift[0])
-    drawn.text((round(place[0]), round(place[1])), character, fill=255, font=face)
+    drawn.text((floor(place[0]), floor(place[1])), character, fill=255, font=face)
     return np.asarray(picture)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from limpid.config import DataConfig
 from limpid.data.dataset import Dataset
 from limpid.data.frames import FRAME_SUFFIXES, is_frame
+from limpid.data.outside import OUTSIDE, load_outside
 from limpid.errors import DataError, nearest
 
 NAMED_SETS = {
@@ -48,7 +49,8 @@ def named_sources() -> dict[str, str]:
     """Every data set that has a name, with a line that describes it."""
     from limpid.data.builtin import builtin_names
 
-    return builtin_names() | NAMED_SETS
+    absent = {name: f"not shipped, bring a copy: {outside.what}" for name, outside in OUTSIDE.items()}
+    return builtin_names() | NAMED_SETS | absent
 
 
 def _load(source: Any, config: DataConfig, seed: int, takes_codes: bool, y: Any) -> Dataset:
@@ -94,6 +96,8 @@ def _load_path(source: str, config: DataConfig, seed: int, takes_codes: bool) ->
         from limpid.data.named import load_named
 
         return load_named(name, config, seed)
+    if name in OUTSIDE and not path.exists():
+        return load_outside(name, config, seed)
     ending = path.name.lower()
     if ending.endswith(PICKLE_ENDINGS):
         raise DataError(
