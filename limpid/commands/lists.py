@@ -95,7 +95,14 @@ def show(
     """Tell all about one part: formula, source, options with their defaults, pitfalls."""
     from limpid.catalogue.kinds import describe, find_everywhere
 
-    print("\n\n".join(describe(kind, part) for kind, part in find_everywhere(name)))
+    texts = []
+    for kind, part in find_everywhere(name):
+        texts.append(describe(kind, part))
+        if kind.kind == "schedule":
+            from limpid.commands.course import course_line
+
+            texts[-1] += "\n" + course_line(part)
+    print("\n\n".join(texts))
 
 
 def datasets(json: Json = False) -> None:

@@ -15,6 +15,7 @@ from torch.optim import lr_scheduler
 
 from limpid.catalogue.optimizers import OPTIMIZERS
 from limpid.catalogue.schedules import SCHEDULES
+from limpid.commands.course import course_line
 from limpid.config import OptimConfig
 from limpid.errors import ConfigError
 from limpid.optim import build_schedule
@@ -129,6 +130,18 @@ def test_the_golden_values_of_the_ledger() -> None:
     assert ours(5, schedule="fixed") == torchs(lr_scheduler.ConstantLR, 5, factor=1.0)
     wanted = "constant step multistep exponential inverse_time polynomial cosine cosine_restarts cyclic one_cycle"
     assert {*wanted.split(), "linear", "plateau"} <= set(SCHEDULES)
+
+
+@pytest.mark.spec("O21")
+def test_every_schedule_has_its_picture() -> None:
+    """`limpid show NAME` draws the course, one block an epoch."""
+    lines = {name: course_line(part).split(": ")[1] for name, part in SCHEDULES.items()}
+    assert all(len(line) == 60 and set(line) <= set("▁▂▃▄▅▆▇█") for line in lines.values())
+    assert lines["constant"] == "█" * 60
+    assert lines["step"] == "█" * 30 + "▁" * 30
+    assert lines["plateau"] == "█" * 12 + "▁" * 48  # one epoch improves on nothing, eleven do not improve
+    assert lines["cyclic"][:9] == "▁▃▅▇█▇▅▃▁"
+    assert len(set(lines.values())) >= len(lines) - 1, "step and multistep differ below an eighth only"
 
 
 def test_step_decay_equals_torch() -> None:
