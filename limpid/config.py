@@ -9,67 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from limpid.catalogue.activations import ACTIVATIONS
-from limpid.catalogue.call import read_call
 from limpid.catalogue.initializers import INITIALIZERS
 from limpid.catalogue.losses import LOSSES
 from limpid.catalogue.models import MODELS
 from limpid.catalogue.optimizers import OPTIMIZERS
-from limpid.catalogue.part import Catalogue, Part
+from limpid.catalogue.part import Catalogue
 from limpid.catalogue.schedules import SCHEDULES
-
-
-def _named_in(catalogue: Catalogue[Any]) -> AfterValidator:
-    """A word that the catalogue knows, as the name that it has there; "auto" stays open."""
-    return AfterValidator(lambda word: word if word in (None, "auto") else catalogue.find(word).name)
-
-
-def _called_from(catalogue: Catalogue[Any]) -> AfterValidator:
-    """A word that the catalogue knows, with options in brackets or without; None and "own" stay as they are."""
-    return AfterValidator(lambda text: text if text in (None, "own") else read_call(catalogue, text).text)
+from limpid.section import PartSection, Section, called_from, named_in
 
 
 def _own_name(word: str) -> str:
     """The name of a model of our own for any alias; other words may be torchvision's or timm's."""
     return MODELS.get_name(word) or word
-
-
-class Section(BaseModel):
-    """A frozen group of options that refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-
-
-class PartSection(Section):
-    """A section whose parts have options of their own: they are given like its other keys, and kept in `options`."""
-
-    catalogues: ClassVar[tuple[Catalogue[Any], ...]]
-
-    options: dict[str, Any] = Field(
-        default_factory=dict, description="options of the chosen part; `limpid show NAME` lists them"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _gather_options(cls, values: Any) -> Any:
-        if not isinstance(values, Mapping):
-            return values
-        loose = {key: values[key] for key in values if key not in cls.model_fields and cls.owners(key)}
-        rest = {key: value for key, value in values.items() if key not in loose}
-        return {**rest, "options": {**rest.get("options", {}), **loose}} if loose else rest
-
-    @classmethod
-    def owners(cls, option: str) -> list[Part]:
-        """The parts of this section that have the option."""
-        return [part for catalogue in cls.catalogues for part in catalogue.values() if option in part.options]
-
-    @classmethod
-    def part_options(cls) -> list[str]:
-        """Every option that some part of this section has."""
-        parts = [part for catalogue in cls.catalogues for part in catalogue.values()]
-        return list(dict.fromkeys(option for part in parts for option in part.options))
 
 
 class DataConfig(Section):
@@ -171,17 +125,17 @@ class ModelConfig(PartSection):
         default="auto", description="architecture, by name or as a pattern of layers; `limpid models` lists them"
     )
     hidden: tuple[int, ...] | None = Field(default=None, description="widths of an MLP's hidden layers")
-    activation: Annotated[str, _called_from(ACTIVATIONS)] = Field(
+    activation: Annotated[str, called_from(ACTIVATIONS)] = Field(
         default="relu", description="non-linearity, such as relu or leaky_relu(0.1); `limpid activations` lists them"
     )
-    init: Annotated[str | None, _called_from(INITIALIZERS)] = Field(
+    init: Annotated[str | None, called_from(INITIALIZERS)] = Field(
         default=None,
         description="first weights, such as normal(0, 0.01); None: the model's own. `limpid initializers` lists them",
     )
-    bias_init: Annotated[str, _called_from(INITIALIZERS)] = Field(
+    bias_init: Annotated[str, called_from(INITIALIZERS)] = Field(
         default="own", description="first biases of dense, convolutional and recurrent layers; own: the model's"
     )
-    embedding_init: Annotated[str, _called_from(INITIALIZERS)] = Field(
+    embedding_init: Annotated[str, called_from(INITIALIZERS)] = Field(
         default="own", description="first vectors of embeddings; own: the model's"
     )
     norm: Literal["none", "batch", "layer"] | None = Field(default=None, description="normalisation in an MLP")
@@ -205,7 +159,7 @@ class ObjectiveConfig(PartSection):
 
     catalogues: ClassVar[tuple[Catalogue[Any], ...]] = (LOSSES,)
 
-    loss: Annotated[str, _named_in(LOSSES)] = Field(
+    loss: Annotated[str, named_in(LOSSES)] = Field(
         default="auto", description="loss; auto takes the task's own. `limpid losses` lists them"
     )
     label_smoothing: float | None = Field(default=None, ge=0.0, lt=1.0, description="share moved to the other classes")
@@ -219,13 +173,13 @@ class OptimConfig(PartSection):
 
     catalogues: ClassVar[tuple[Catalogue[Any], ...]] = (OPTIMIZERS, SCHEDULES)
 
-    name: Annotated[str, _named_in(OPTIMIZERS)] = Field(
+    name: Annotated[str, named_in(OPTIMIZERS)] = Field(
         default="auto", description="optimiser; `limpid optimizers` lists them"
     )
     lr: float | None = Field(default=None, gt=0.0, description="learning rate (the peak, under a schedule)")
     weight_decay: float | None = Field(default=None, ge=0.0, description="L2 (SGD, Adam) or decoupled (AdamW) decay")
     decay_all: bool = Field(default=False, description="decay biases and normalisation weights too")
-    schedule: Annotated[str, _named_in(SCHEDULES)] = Field(
+    schedule: Annotated[str, named_in(SCHEDULES)] = Field(
         default="auto", description="course of the learning rate; `limpid schedules` lists them"
     )
     warmup: float | None = Field(default=None, ge=0.0, lt=1.0, description="share of the steps that warm up")

@@ -14,8 +14,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from limpid.config import Config, PartSection
+from limpid.config import Config
 from limpid.errors import ConfigError, nearest
+from limpid.section import PartSection
 
 # Short names of the options that people type most, on the command line (with dashes) and as keywords in Python.
 SHORT_NAMES = {

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limpid.config import Config, PartSection
+from limpid.config import Config
 from limpid.config_reader import config_from_dict
 from limpid.errors import ConfigError, nearest
+from limpid.section import PartSection
 
 HERE = Path(__file__).parent / "recipes"
 
