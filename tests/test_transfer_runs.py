@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from limpid.catalogue.optimizers import OPTIMIZERS
 from limpid.errors import Stopped
 from limpid.record.run import Run
 from limpid.reporting.facts import layer_rows, model_lines
@@ -109,3 +110,47 @@ def test_blocks_thaw_on_schedule_and_a_resumed_run_gives_the_same_bits(tmp_path:
     again = train(resume=tmp_path / "cut")
     one, other = weights_of(whole.path), weights_of(again.path)
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+QUICK: dict[str, Any] = {
+    "model": "mlp", "hidden": (16, 8), "device": "cpu", "precision": "float32", "training__matmul": "default",
+    "epochs": 1, "batch_size": 64, "record__report": False,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """Data, and a run on them to start from."""
+    folder = tmp_path_factory.mktemp("first")
+    data = str(digits(folder / "low.npz", 0, 5))
+    return data, train(data, out=folder / "first", **QUICK).path
+
+
+def changed_tensors(before: Path, after: Path) -> set[str]:
+    one, other = weights_of(before), weights_of(after)
+    return {key for key in one if "scale" not in key and not torch.equal(one[key], other[key])}
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "none"])
+def test_every_optimiser_leaves_alone_what_is_frozen(name: str, first: tuple[str, Path], tmp_path: Path) -> None:
+    data, start = first
+    options = {**QUICK, "optimizer": name, "optim__layer_decay": 0.5}
+    run = train(data, out=tmp_path / "run", start=str(start), freeze="1", **options)
+    names = {key.removeprefix("body.").rpartition(".")[0] for key in changed_tensors(start, run.path)}
+    learning = {row["name"] for row in run.header["model"]["layers"] if row["trainable"]}
+    assert names == learning
+    assert len(learning) == 2
+    train(data, out=tmp_path / "thawed", freeze="backbone", model__thaw=1, **{**options, "epochs": 3})
+
+
+@pytest.mark.parametrize(
+    "companion", [{"ema": 0.9}, {"optim__swa": 0.5}, {"optim__sam_rho": 0.05}, {"optim__lookahead": 5}]
+)
+def test_companions_of_optimisers_leave_alone_what_is_frozen(
+    companion: dict[str, Any], first: tuple[str, Path], tmp_path: Path
+) -> None:
+    data, start = first
+    options = {**QUICK, **companion, "epochs": 2}
+    run = train(data, out=tmp_path / "run", start=str(start), freeze="backbone", **options)
+    assert len(changed_tensors(start, run.path)) == 2
+    train(data, out=tmp_path / "thawed", freeze="backbone", model__thaw=1, **options)

@@ -173,7 +173,7 @@ def write_features(features: Features, path: Path) -> None:
     """
     if path.suffix == ".npz":
         buffer = io.BytesIO()
-        arrays = {
+        arrays: dict[str, Any] = {
             f"{a}_{name}": value for name, pair in features.splits.items() for a, value in zip("xy", pair, strict=True)
         }
         np.savez(buffer, **arrays)

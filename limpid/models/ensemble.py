@@ -56,7 +56,7 @@ def build_ensemble(members: Sequence[tuple[ModelConfig, DataSpec]], spec: DataSp
     return as_network(built, spec)
 
 
-def as_network(members: Sequence[Network], spec: DataSpec) -> Network:
+def as_network(members: Sequence[nn.Module], spec: DataSpec) -> Network:
     """Networks that take raw samples as one that does."""
     network = Network(spec, Ensemble(members, spec.task))
     network.scale.enabled = False  # each member does it, perhaps with statistics of its own
