@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from limpid.optim.fused import FusedAdam
-from limpid.optim.rule import Group, Rule, Tensors, zeros
+from limpid.optim.rule import Group, Rule, Tensors, spared, zeros
 
 Betas = tuple[float, float]
 
@@ -36,26 +36,26 @@ def build_amsgrad(
     groups: list[Group], *, lr: float, fused: bool, betas: Betas, eps: float, form: str
 ) -> torch.optim.Optimizer:
     if form == "torch":
-        return torch.optim.Adam(groups, lr=lr, betas=betas, eps=eps, amsgrad=True, fused=fused)
+        return spared(torch.optim.Adam)(groups, lr=lr, betas=betas, eps=eps, amsgrad=True, fused=fused)
     return CorrectedAMSGrad(groups, lr=lr, betas=betas, eps=eps)
 
 
 def build_nadam(
     groups: list[Group], *, lr: float, fused: bool, betas: Betas, eps: float, momentum_decay: float, decoupled: bool
 ) -> torch.optim.Optimizer:
-    return torch.optim.NAdam(
+    return spared(torch.optim.NAdam)(
         groups, lr=lr, betas=betas, eps=eps, momentum_decay=momentum_decay, decoupled_weight_decay=decoupled
     )
 
 
 def build_adamax(groups: list[Group], *, lr: float, fused: bool, betas: Betas, eps: float) -> torch.optim.Optimizer:
-    return torch.optim.Adamax(groups, lr=lr, betas=betas, eps=eps)
+    return spared(torch.optim.Adamax)(groups, lr=lr, betas=betas, eps=eps)
 
 
 def build_radam(
     groups: list[Group], *, lr: float, fused: bool, betas: Betas, eps: float, decoupled: bool
 ) -> torch.optim.Optimizer:
-    return torch.optim.RAdam(groups, lr=lr, betas=betas, eps=eps, decoupled_weight_decay=decoupled)
+    return spared(torch.optim.RAdam)(groups, lr=lr, betas=betas, eps=eps, decoupled_weight_decay=decoupled)
 
 
 class AdamForm(Rule):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from limpid.errors import ConfigError
-from limpid.optim.rule import Group, Rule, Tensors, zeros
+from limpid.optim.rule import Group, Rule, Tensors, spared, zeros
 
 
 def build_adagrad(
@@ -26,7 +26,7 @@ def build_adagrad(
     form: str,
 ) -> torch.optim.Optimizer:
     if form == "torch":
-        return torch.optim.Adagrad(
+        return spared(torch.optim.Adagrad)(
             groups, lr=lr, eps=eps, lr_decay=lr_decay, initial_accumulator_value=initial_accumulator_value, fused=fused
         )
     return RootedAdagrad(
@@ -46,7 +46,7 @@ def build_rmsprop(
     form: str,
 ) -> torch.optim.Optimizer:
     if form == "torch":
-        return torch.optim.RMSprop(groups, lr=lr, alpha=alpha, eps=eps, momentum=momentum, centered=centered)
+        return spared(torch.optim.RMSprop)(groups, lr=lr, alpha=alpha, eps=eps, momentum=momentum, centered=centered)
     if momentum or centered:
         raise ConfigError(
             "optim.form=inside_root has neither momentum nor centered: leave them out, or use form=torch."
@@ -55,13 +55,13 @@ def build_rmsprop(
 
 
 def build_adadelta(groups: list[Group], *, lr: float, fused: bool, rho: float, eps: float) -> torch.optim.Optimizer:
-    return torch.optim.Adadelta(groups, lr=lr, rho=rho, eps=eps)
+    return spared(torch.optim.Adadelta)(groups, lr=lr, rho=rho, eps=eps)
 
 
 def build_adafactor(
     groups: list[Group], *, lr: float, fused: bool, beta2_decay: float, eps: tuple[float | None, float], d: float
 ) -> torch.optim.Optimizer:
-    return torch.optim.Adafactor(groups, lr=lr, beta2_decay=beta2_decay, eps=eps, d=d)
+    return spared(torch.optim.Adafactor)(groups, lr=lr, beta2_decay=beta2_decay, eps=eps, d=d)
 
 
 class RootedAdagrad(Rule):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from limpid.errors import ConfigError
 from limpid.optim.fused import FusedSGD
-from limpid.optim.rule import Group, Rule, Tensors, zeros
+from limpid.optim.rule import Group, Rule, Tensors, spared, zeros
 
 
 def build_sgd(
@@ -44,7 +44,7 @@ def build_asgd(
 def build_rprop(
     groups: list[Group], *, lr: float, fused: bool, etas: tuple[float, float], step_sizes: tuple[float, float]
 ) -> torch.optim.Optimizer:
-    return torch.optim.Rprop(groups, lr=lr, etas=etas, step_sizes=step_sizes)
+    return spared(torch.optim.Rprop)(groups, lr=lr, etas=etas, step_sizes=step_sizes)
 
 
 class Momentum(Rule):
@@ -94,7 +94,7 @@ class Nesterov(Rule):
         return p.add(state["velocity"], alpha=group["momentum"]) if state else p
 
 
-class AveragedSGD(torch.optim.ASGD):
+class AveragedSGD(spared(torch.optim.ASGD)):  # type: ignore[misc]
     """torch's ASGD; evaluation uses the average that it keeps (Polyak & Juditsky 1992)."""
 
     def evaluation_weight(self, p: Tensor, group: Group) -> Tensor:

@@ -11,12 +11,15 @@ from typing import Any, final
 
 import torch
 
+from limpid.optim.rule import spare_the_compiler
+
 
 @final
 class Still(torch.optim.Optimizer):
     """w <- w. `memory` of its groups is for the model's own step: numbers and tensors by name, saved and restored."""
 
     def __init__(self, params: Any, *, lr: float) -> None:
+        spare_the_compiler()
         super().__init__(params, {"lr": lr})
         for group in self.param_groups:
             group["memory"] = {}

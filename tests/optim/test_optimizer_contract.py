@@ -16,16 +16,18 @@ import limpid
 from limpid.catalogue.optimizers import OPTIMIZERS
 from limpid.catalogue.schedules import SCHEDULES
 from limpid.config import Config, OptimConfig
+from limpid.config_reader import with_options
 from limpid.data.dataset import ResidentRows, Split
 from limpid.data.loader import Loader
 from limpid.defaults import complete_options
-from limpid.errors import ConfigError
+from limpid.errors import ConfigError, NonFiniteLoss
 from limpid.optim import build_average, build_optimizer, build_schedule
 from limpid.record import Checkpoint
 from limpid.training.checkpoint import TrainingState, decode, encode
 from limpid.training.loop import Parts, Plan, fit
 from limpid.training.sam_step import sam_step
 from limpid.training.step import train_step
+from limpid.wiring import wire
 
 CPU = torch.device("cpu")
 LEARNERS = [name for name in OPTIMIZERS if name != "none"]
@@ -288,3 +290,26 @@ def test_moons_train_through_the_workbench(name: str, tmp_path: Path) -> None:
     losses = [row["loss"] for row in one.events("metric")]
     assert all(map(math.isfinite, losses))
     assert losses[-1] != losses[0]
+
+
+@pytest.mark.slow
+@each_optimizer
+def test_the_default_rate_is_near_the_best_of_a_sweep(name: str) -> None:
+    """On the digits, validation loss with the default rate against five rates from a tenth of it to ten times it."""
+    digits = pytest.importorskip("sklearn.datasets").load_digits()
+    dataset = limpid.load_data(digits.data.astype("float32"), y=digits.target)
+
+    def loss_with(**more: float) -> tuple[float, float]:
+        given = {"model__name": "mlp", "hidden": (64,), "epochs": 12, "batch_size": 32, "optimizer": name, **more}
+        wiring = wire(with_options(Config(), given), dataset)
+        torch.manual_seed(0)
+        seen = Silent()
+        try:
+            fit(wiring.parts, wiring.plan, seen, seen)
+        except NonFiniteLoss:
+            return math.inf, math.inf
+        losses = [row["loss"] for row in seen.rows if row.get("split") == "valid"]
+        return wiring.config.optim.lr or 0.0, min(losses)
+
+    rate, found = loss_with()
+    assert found < 2 * min(found, *(loss_with(lr=factor * rate)[1] for factor in (0.1, 0.3, 3.0, 10.0)))
