@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from limpid.reporting.data_need import data_need
 from limpid.reporting.intervals import wilson
 from limpid.reporting.outcomes import ClassOutcome, WrongRow, class_outcomes, most_wrong, targets_and_predictions
 from limpid.reporting.png import data_uri, stretch
