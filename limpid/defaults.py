@@ -22,6 +22,9 @@ PIECEWISE_ROWS = 2000  # training rows from which piecewise-linear codes of numb
 PIECEWISE_EPOCHS = 20  # at most: such a network learns in fewer passes
 PIECEWISE_COLUMNS = 200  # and up to which their weights stay a small part of the network's
 MANY_VALID_ROWS = 2000  # an accuracy then resolves 0.05 %
+TOKENS_PER_STEP, MIN_TEXT_BATCH = 2048, 8  # of running texts
+TOKENS_SEEN = 5_000_000  # minutes of a small network on two cores
+LONG_TEXT_EPOCHS = 10  # of many long labelled texts
 CONVOLUTIONAL_SIDE = 64  # pixels; up to here our own small networks fit, above it an ImageNet architecture does
 
 
@@ -79,6 +82,8 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
     fill("model", "dropout", 0.0, name)
 
     rows = f"{num_rows:,} training rows"
+    if spec.kind == "text" and spec.task == "tokens":
+        fill("training", "batch_size", _text_batch(spec), f"about {TOKENS_PER_STEP:,} tokens a step")
     fill("training", "batch_size", SCARCE_BATCH if scarce else _batch_size_for(num_rows, spec.kind), rows)
     if large:
         fill("training", "epochs", 10 if config.model.pretrained else 30, "photographs: minutes on a CPU, not hours")
@@ -158,6 +163,12 @@ def complete_options(config: Config) -> Config:
     return config.model_copy(update=sections)
 
 
+def _text_batch(spec: DataSpec) -> int:
+    """A row of a running text is a window of many places to learn from. Not tuned yet."""
+    size: int = 2 ** round(math.log2(max(TOKENS_PER_STEP / spec.input_shape[0], MIN_TEXT_BATCH)))
+    return min(size, max(1, spec.num_train))
+
+
 MODEL_FOR_KIND = {"series": "lstm", "pairs": "transformer", "captions": "captioner"}
 
 
@@ -206,10 +217,14 @@ def _epochs_for(num_rows: int, spec: DataSpec, name: str) -> int:
     """Fewer passes over more rows: 200 at a hundred rows, 8 at fifty thousand, with a power law between."""
     if name.startswith("resnet") and spec.kind == "image" and num_rows > 10_000:
         return 15
+    if spec.kind == "text" and spec.task == "tokens":
+        return max(3, min(30, round(TOKENS_SEEN / (num_rows * spec.input_shape[0]))))
     if name == "mlp" and _is_scarce(spec):
         return max(15, min(200, round(SCARCE_UPDATES * SCARCE_BATCH / num_rows)))
     most = 30 if spec.kind == "image" else 200  # images are dear, and convolutions learn them in few passes
-    return max(5, min(most, round(200 * (105 / num_rows) ** 0.515)))
+    if spec.kind == "text":  # long texts are dear as well
+        most = max(LONG_TEXT_EPOCHS, round(TOKENS_SEEN / (num_rows * spec.input_shape[0])))
+    return max(5, min(most, 200, round(200 * (105 / num_rows) ** 0.515)))
 
 
 def _monitor_for(spec: DataSpec) -> str:

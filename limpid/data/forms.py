@@ -95,14 +95,17 @@ def memory_form(x: Any, y: Any, config: DataConfig, seed: int) -> Dataset | None
         return pairs_in_memory(x, y, config, seed)
     if form == "text" and texts and y is None:
         return text_dataset("\n".join(x), config, name="text", origin="The text")
-    raise DataError(
-        f"A {type(x).__name__} in memory cannot be read with data.form = {form}, which takes {TAKES[form]}."
-    )
+    raise DataError(f"A {type(x).__name__} in memory cannot be read with data.form = {form}; that takes {TAKES[form]}.")
 
 
 def refuse_unused(config: DataConfig, dataset: Dataset) -> None:
     """Raise ConfigError for an option of another form of data, which would be passed over in silence."""
     kind = dataset.spec.preparation.get("kind", "")
+    if config.form not in ("auto", {"forecast": "series"}.get(kind, kind)):
+        raise ConfigError(
+            f"data.form = {config.form}: {dataset.spec.name} is of kind {dataset.spec.kind} and cannot be read so. "
+            f"Leave it out; {config.form} takes {TAKES.get(config.form, 'rows and columns')}."
+        )
     for key, kinds in OPTIONS.items():
         if getattr(config, key) != DataConfig.model_fields[key].default and kind not in kinds:
             meant = {"forecast": "series", "text": "running texts", "texts": "labelled texts"}
