@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -50,17 +51,25 @@ def begin(network: Network, start: Start, spec: DataSpec) -> Account:
     """Put the weights into the network, which keeps a new head where the classes or targets are others.
 
     The scaling of pictures is taken too, as the weights were learned behind it. That of columns is not: one that hardly
-    varied in the earlier data would be blown up beyond measure in the new.
+    varied in the earlier data would be blown up beyond measure in the new. Where tokens have other meanings, the rows
+    that belong to them (embeddings, the last layer) are new.
 
     Raises ModelError when nothing fits.
     """
     leave = []
     if start.spec is not None:
         if (start.spec.classes, start.spec.target_names) != (spec.classes, spec.target_names):
-            leave.append(".".join(filter(None, ("body", head_of(network, spec.num_outputs)[0], ""))) or "body.")
+            leave.append(f"body.{head_of(network, spec.num_outputs)[0]}.".replace("..", "."))
         if spec.kind not in ("image", "captions"):
             leave.append("scale.")
+        if _vocabularies(start.spec) != _vocabularies(spec):
+            sizes = {spec.vocabulary, spec.num_outputs if spec.task == "tokens" else spec.vocabulary}
+            leave += [name for name, tensor in network.state_dict().items() if tensor.ndim and len(tensor) in sizes]
     return take_weights(network, start.weights, place=start.place, leave=leave)
+
+
+def _vocabularies(spec: DataSpec) -> dict[str, Any]:
+    return {key: value for key, value in spec.preparation.items() if key.endswith("vocabulary")}
 
 
 def optimizer_of(

@@ -58,6 +58,25 @@ def test_a_run_starts_from_another_with_a_new_head(limpid: Callable[..., Any], t
     assert "(frozen)" in (tmp_path / "b" / "report.html").read_text(encoding="utf-8")
 
 
+def test_embeddings_of_other_tokens_are_new(tmp_path: Path) -> None:
+    for name, letters in (("a", "abcdefgh "), ("b", "stuvwxyz ")):
+        rng = np.random.default_rng(0)
+        (tmp_path / f"{name}.txt").write_text("".join(rng.choice(list(letters), 3000)))
+    options: dict[str, Any] = {
+        "model": "gpt", "model__width": 32, "model__heads": 2, "model__layers": 1, "context": 8, "tokens": "char",
+        "training__steps": 3, "device": "cpu", "record__report": False, "batch_size": 8, "precision": "float32",
+        "training__matmul": "default",
+    }  # fmt: skip
+    one = train(str(tmp_path / "a.txt"), out=tmp_path / "one", **options)
+    again = train(str(tmp_path / "a.txt"), out=tmp_path / "again", start=str(one.path), **options)
+    other = train(str(tmp_path / "b.txt"), out=tmp_path / "other", start=str(one.path), **options)
+    scale = {"scale.mean", "scale.inv_std"}
+    assert {*again.header["model"]["start"]["new"]} == scale
+    new = {*other.header["model"]["start"]["new"]} - scale
+    assert new == {name for name, tensor in weights_of(one.path).items() if len(tensor) == 13}  # 9 and 4 special ones
+    assert new
+
+
 def test_what_cannot_be_started_from_is_told(limpid: Callable[..., Any], tmp_path: Path) -> None:
     low = digits(tmp_path / "low.npz", 0, 5)
     done = limpid("train", low, *SMALL, "--from", "nowhere", "--out", "b")
@@ -76,7 +95,7 @@ def test_blocks_thaw_on_schedule_and_a_resumed_run_gives_the_same_bits(tmp_path:
     data = digits(tmp_path / "low.npz", 0, 5)
     options: dict[str, Any] = {
         "model": "mlp", "hidden": (16, 8), "epochs": 4, "freeze": "backbone", "model__thaw": 2, "lr": 0.01,
-        "device": "cpu", "precision": "float32", "training__checkpoint_steps": 5, "training__monitor": "loss",
+        "device": "cpu", "precision": "float32", "training__checkpoint_steps": 5, "batch_size": 64,
     }  # fmt: skip
 
     class Watch:
