@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from limpid.estimators import Classifier, Regressor
     from limpid.record.run import Run
     from limpid.training.step import train_step
-    from limpid.workbench import compare, export, load_data, predict, report, train
+    from limpid.workbench import compare, export, find_rate, load_data, predict, report, train
 
 __version__ = "0.1.0"
 
@@ -40,6 +40,7 @@ __all__ = [
     "__version__",
     "compare",
     "export",
+    "find_rate",
     "load_config",
     "load_data",
     "predict",
@@ -55,6 +56,7 @@ _HOMES = {
     "Run": "limpid.record.run",
     "compare": "limpid.workbench",
     "export": "limpid.workbench",
+    "find_rate": "limpid.workbench",
     "load_config": "limpid.config_reader",
     "load_data": "limpid.workbench",
     "predict": "limpid.workbench",
