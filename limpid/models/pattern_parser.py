@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from limpid.errors import ModelError
+from limpid.errors import ModelError, nearest
 
 ALIASES = {
     "convolution": "conv",
@@ -217,8 +217,7 @@ class _Parser:
                 self.text,
                 start,
                 end,
-                f"The pattern has no layer {token!r}. There are {', '.join(LAYERS[:-1])}, the groups res[...] and "
-                "cat[... | ...], and the activations of `limpid activations`.",
+                f"The pattern has no layer {token!r}." + self.hint(token),
             )
         if word not in LAYERS:
             raise pointed(self.text, start, end, f"{match['word']} takes no number and no options.")
@@ -235,6 +234,15 @@ class _Parser:
         if sides and min(sides) < 1:
             raise pointed(self.text, start, end, "A kernel is at least 1 x 1.")
         return Layer(word, start, end, size, sides, options, match["optional"] is not None)
+
+    def hint(self, token: str) -> str:
+        """The layer that was probably meant, or all that there are."""
+        word = token.lower().rstrip("0123456789.?").partition("@")[0].partition("/")[0]
+        near = nearest(word, (*LAYERS, *ALIASES, *self.activations.values()))
+        if near is not None:
+            return f" Did you mean {near}?"
+        known = ", ".join(LAYERS[:-1])
+        return f" There are {known}, the groups res[...] and cat[... | ...], and what `limpid activations` lists."
 
     def options(self, word: str, text: str, start: int, end: int) -> dict[str, int]:
         options: dict[str, int] = {}

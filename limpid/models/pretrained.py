@@ -22,6 +22,7 @@ from limpid.spec import DataSpec
 # Of ImageNet's pixels scaled to 0 to 1, as torchvision documents them for its weights.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 INCEPTIONS = ("googlenet", "inception_v3")
+AUXILIARY_SIDE = 299  # of which 17 pixels are left, for a 5 x 5 average of stride 3 and a 5 x 5 convolution
 PREFIXES = ("torchvision/", "timm/")
 
 
@@ -104,6 +105,11 @@ def _from_torchvision(
     if name in INCEPTIONS:
         if not auxiliary:
             body.aux_logits = False
+        elif name == "inception_v3" and min(spec.input_shape[1:]) < AUXILIARY_SIDE:
+            raise ModelError(
+                f"The auxiliary classifier of inception-v3 needs images of {AUXILIARY_SIDE} pixels or more; these have "
+                f"{spec.input_shape[1]} x {spec.input_shape[2]}. Set data.image_size={AUXILIARY_SIDE}, or auxiliary=0."
+            )
         for branch in ("aux1", "aux2", "AuxLogits"):
             if hasattr(body, branch) and auxiliary:
                 _replace_head(getattr(body, branch), spec.num_outputs)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -274,3 +277,14 @@ def test_images_that_are_too_small_are_refused(name: str, shape: tuple[int, ...]
 def test_weights_cannot_be_loaded_and_drawn_again() -> None:
     with pytest.raises(ModelError, match="has no published weights"):
         build_model(ModelConfig(name="zfnet", pretrained=True), LARGE, seed=0)
+
+
+def test_the_list_shows_size_work_and_published_figures(limpid: Callable[..., Any]) -> None:
+    rows = {row["name"]: row for row in map(json.loads, limpid("models", "--json").out.splitlines())}
+    assert rows["alexnet-2012"]["parameters"] == 60_965_224
+    assert rows["alexnet-2012"]["macs"] == 724_406_816
+    assert "60 million" in rows["alexnet-2012"]["published"]
+    assert "15,470,264,320" in limpid("models").out
+    shown = limpid("show", "vgg-small").out
+    assert "3,839,434 parameters" in shown
+    assert f"pattern: {MODELS['vgg-small'].pattern}" in shown

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from limpid.config import ModelConfig, ObjectiveConfig
+from limpid.errors import ModelError
 from limpid.models import build_model, layer_table, totals
 from limpid.models.auxiliary import Outputs
 from limpid.models.googlenet import TABLE, inception
@@ -128,6 +129,19 @@ def test_factorised_filters_and_inception_v3() -> None:
     spec = LARGE.model_copy(update={"input_shape": (3, 299, 299)})
     assert count("inception-v3", spec) == (23_834_568, 5_713_216_096)
     assert count("inception-v3", spec, auxiliary=0.3)[0] == 27_161_264
+
+
+def test_auxiliary_classifier_of_inception_v3_needs_its_size() -> None:
+    for side in (298, 299):
+        spec = SMALL.model_copy(update={"input_shape": (3, side, side)})
+        if side == 298:
+            with pytest.raises(ModelError, match="299 pixels or more; these have 298 x 298"):
+                build("inception-v3", spec, auxiliary=0.3)
+            continue
+        with torch.device("meta"):
+            network = build("inception-v3", spec, auxiliary=0.3)
+        outputs = network.train()(torch.zeros(2, 3, side, side, device="meta"))
+        assert [tuple(o.shape) for o in (outputs.main, *outputs.auxiliary)] == [(2, 5)] * 2
 
 
 @pytest.mark.spec("A33", "X42", "K29")

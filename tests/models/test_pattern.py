@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -194,7 +197,8 @@ def test_what_counts_as_a_pattern(name: str, expected: bool) -> None:
 @pytest.mark.parametrize(
     ("pattern", "pointed_at", "says"),
     [
-        ("[conv32-relu]*2 pol fc", "pol", "no layer 'pol'"),
+        ("[conv32-relu]*2 pol fc", "pol", "no layer 'pol'. Did you mean pool?"),
+        ("conv32-rellu fc", "rellu", "no layer 'rellu'. Did you mean relu?"),
         ("[conv32-relu*2 pool fc", "*2", "behind brackets"),
         ("[conv32-relu pool fc", "[", "never closed"),
         ("conv32-relu]*2 fc", "]", "closes or parts nothing"),
@@ -281,3 +285,14 @@ def test_the_parser_gives_places() -> None:
     group, last = parse_pattern("[conv8 relu]*3 fc", {"relu": "relu"})
     assert (group.start, group.end, group.repeat) == (0, 14, 3)
     assert (last.start, last.end, last.size) == (15, 17, None)
+
+
+def test_the_command_line_trains_a_pattern_and_points_at_a_slip(limpid: Callable[..., Any], tmp_path: Path) -> None:
+    run = ("train", "digits", "--epochs", "1", "--set", "record.report=false", "--model")
+    assert limpid(*run, "[conv8-relu]*2 pool -> fc16 relu -> fc", "--out", "run").code == 0
+    done = limpid(*run, "[conv8-relu]*2 pool pool pool pool fc", "--out", "other")
+    assert done.code == 2
+    message, text, marks = done.err.rstrip("\n").split("\n")
+    assert "Layer 8, pool, cannot take what comes in, 8 x 1 x 1" in message
+    assert text[marks.index("^") :].startswith("pool fc")
+    assert not (tmp_path / "other").exists()

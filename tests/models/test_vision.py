@@ -119,6 +119,7 @@ def test_unet_takes_odd_sides() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.spec("A42")
 def test_boxes_are_found() -> None:
     x, boxes, _ = shapes(3000, seed=1)
@@ -135,6 +136,7 @@ def test_boxes_are_found() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.spec("A42")
 def test_pixels_are_told_apart() -> None:
     x, _, classes = shapes(900, seed=1)
@@ -159,6 +161,7 @@ def turned(x: Tensor, seed: int) -> Tensor:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.spec("A41")
 def test_turned_digits_are_read_better_behind_a_transformer() -> None:
     folder = os.environ.get("LIMPID_DATA")
@@ -168,10 +171,10 @@ def test_turned_digits_are_read_better_behind_a_transformer() -> None:
 
     dataset = limpid.load_data("mnist", data_dir=folder)
     spec = dataset.spec
-    rows = torch.arange(12_000)
-    x = turned(dataset.train.inputs[0][rows].float() / 255, seed=1)
-    y = dataset.train.target[rows]
-    unseen = turned(dataset.valid.inputs[0].float() / 255, seed=2)
+    known, held_out = torch.arange(12_000), torch.arange(len(dataset.valid))
+    x = turned(dataset.train.rows.take(known)[0].float() / 255, seed=1)
+    y = dataset.train.target[known]
+    unseen = turned(dataset.valid.rows.take(held_out)[0].float() / 255, seed=2)
     accuracy = {}
     for name in ("lenet-lego", "stn-lenet"):
         network = learn(name, spec, x, y, epochs=6, lr=1e-3)
