@@ -14,7 +14,7 @@ COMPANIONS: Catalogue[Part] = Catalogue(
         Part(
             name="ema",
             home="limpid.optim.averaging:WeightAverage",
-            what="a moving average of the weights is evaluated and kept: --ema 0.999",
+            what="a moving average of the weights is evaluated and kept: --set optim.ema=0.999",
             source="Polyak & Juditsky 1992; Tarvainen & Valpola 2017 (arXiv 1703.01780)",
             year=1992,
             formula="a <- a + (1 - d) (w - a), d = min(ema, (1 + t) / (10 + t))",
