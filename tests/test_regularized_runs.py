@@ -20,7 +20,7 @@ from limpid.record.run import Run
 from limpid.training.history import Silence
 from limpid.workbench import train
 
-QUICK: dict[str, Any] = {"model": "mlp", "hidden": (16,), "epochs": 5, "record__report": False}
+QUICK: dict[str, Any] = {"model": "mlp", "hidden": (16,), "epochs": 5, "batch_size": 64, "record__report": False}
 CASES: dict[str, dict[str, Any]] = {
     "elastic": {"regularize__l1": 1e-3, "regularize__l2": 1e-2, "regularize__max_norm": 1.0},
     "proximal": {"optimizer": "sgd", "regularize__l1": 0.02, "regularize__proximal": True},
@@ -30,6 +30,8 @@ CASES: dict[str, dict[str, Any]] = {
     "last": {"training__restore_best": False, "training__monitor": "accuracy", "training__mode": "min"},
     "depth": {"model": "resnet20", "regularize__stochastic_depth": 0.5, "epochs": 2},
 }
+
+SLOW = pytest.mark.slow  # seconds of a residual network
 
 
 class Breaking(Silence):
@@ -52,7 +54,7 @@ def rows_of(run: Run) -> list[dict[str, Any]]:
     return [{key: row[key] for key in row if key not in timed} for row in run.events("metric")]
 
 
-@pytest.mark.parametrize("case", list(CASES))
+@pytest.mark.parametrize("case", [pytest.param(case, marks=SLOW if case == "depth" else ()) for case in CASES])
 def test_broken_off_and_resumed_it_ends_with_the_same_bits(case: str, tmp_path: Path) -> None:
     options = {**QUICK, **CASES[case]}
     source = "digits"
@@ -83,7 +85,7 @@ def test_a_penalty_limits_and_sparsifies_what_comes_out(tmp_path: Path) -> None:
     limited = weights("limited", regularize__max_norm=0.5)
     assert max(w.norm(dim=1).max() for w in limited) <= 0.5 + 1e-6 < max(w.norm(dim=1).max() for w in free)
     sparse = weights("sparse", **CASES["proximal"])
-    assert sum(int((w == 0).sum()) for w in sparse) > 100
+    assert sum(int((w == 0).sum()) for w in sparse) > 30
     assert not any((w == 0).any() for w in free[1:])
     small = weights("small", regularize__l2=0.1, optimizer="sgd")
     assert sum(w.square().sum() for w in small) < 0.9 * sum(w.square().sum() for w in free)
