@@ -82,3 +82,15 @@ def test_a_run_that_stops_within_an_epoch_goes_on_as_if_it_had_not(name: str, da
     first, second = load_trained(whole).network.state_dict(), load_trained(resumed).network.state_dict()
     assert {key for key in first if not torch.equal(first[key], second[key])} == set()
     assert np.isfinite([tensor.double().sum().item() for tensor in first.values()]).all()
+
+
+@pytest.mark.parametrize("name", ["perceptron", "least-squares", "ridge", "svm", "knn"])
+def test_as_estimators(name: str) -> None:
+    """The estimators compute in float64, whatever the weights were solved in."""
+    from sklearn.datasets import load_diabetes, load_iris
+
+    X, y = load_iris(return_X_y=True)
+    assert limpid.Classifier(model=name).fit(X, y).score(X, y) > 0.75
+    if name not in ("perceptron", "svm"):
+        X, y = load_diabetes(return_X_y=True)
+        assert limpid.Regressor(model=name).fit(X, y).score(X, y) > 0.4

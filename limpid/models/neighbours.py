@@ -54,7 +54,7 @@ class Neighbours(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
-        x_BF = x.flatten(1).float()
+        x_BF = x.flatten(1).to(self.rows_NF.dtype)
         with torch.autocast(x_BF.device.type, enabled=False):
             square_N = torch.where(self.seen_N, self.rows_NF.square().sum(1), math.inf)
             if torch.compiler.is_compiling():
@@ -65,7 +65,7 @@ class Neighbours(nn.Module):
     def _answer(self, x_BF: Tensor, square_N: Tensor) -> Tensor:
         place_Bk = self.nearest(x_BF, square_N)
         # Before enough rows are seen, the unseen ones among the nearest count for nothing.
-        weight_Bk1 = self.seen_N[place_Bk].float().unsqueeze(2)
+        weight_Bk1 = self.seen_N[place_Bk].to(x_BF.dtype).unsqueeze(2)
         total_BK, count_B1 = (self.wanted_NK[place_Bk] * weight_Bk1).sum(1), weight_Bk1.sum(1)
         if self.spec.task == "regression":
             return total_BK / count_B1.clamp(min=1.0)

@@ -47,7 +47,7 @@ class Perceptron(nn.Module):
 
     def margins(self, x: Tensor) -> Tensor:
         """w . x + b of every unit, (B, K)."""
-        return F.linear(self.features(x), self.weight, self.bias)
+        return F.linear(self.features(x).to(self.weight.dtype), self.weight, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.margins(x) / self.weight.norm(dim=1).mean().clamp(min=1.0)

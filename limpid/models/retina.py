@@ -52,7 +52,7 @@ class Association(nn.Module):
 
     def forward(self, s_BS: Tensor) -> Tensor:
         with torch.autocast(s_BS.device.type, enabled=False):  # small whole numbers, which must stay exact
-            return (s_BS @ self.wire_SA > 0).float()
+            return (s_BS.to(self.wire_SA.dtype) @ self.wire_SA > 0).to(self.wire_SA.dtype)
 
     def extra_repr(self) -> str:
         return f"{self.wire_SA.shape[0]} cells -> {self.wire_SA.shape[1]} units, {WIRES} wires each"

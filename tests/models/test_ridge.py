@@ -13,6 +13,7 @@ from limpid.models.normal_equations import STRENGTHS_PER_ROW, Sums, solve, solve
 from limpid.models.registry import build_model
 from limpid.models.ridge import solve_step
 from limpid.objectives.registry import build_objective
+from limpid.optim.regularizers import SoftThreshold
 from limpid.optim.still import Still
 from limpid.spec import DataSpec
 
@@ -99,6 +100,14 @@ def test_on_an_orthonormal_design_l1_soft_thresholds_the_least_squares_solution(
     strength = plain.abs().median().item()
     expected = plain.sign() * (plain.abs() - strength).clamp(min=0)
     assert 0 < (expected == 0).sum() < 8
+
+    # Our proximal step arrives there at once: a full gradient step solves least squares on such a design.
+    weight = torch.nn.Parameter(torch.zeros(8, 1, dtype=torch.float64))
+    (0.5 * (a @ weight - y).square().sum()).backward()
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    optimizer.step()
+    SoftThreshold([weight], strength).apply(optimizer.param_groups)
+    torch.testing.assert_close(weight.detach(), expected, rtol=0, atol=1e-13)
     from sklearn.linear_model import Lasso
 
     # 1 / (2 N) |y - A w|^2 + alpha |w|_1, so that alpha = strength / N
