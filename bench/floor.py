@@ -100,9 +100,9 @@ def measure_floor(workload: Workload) -> dict[str, Any]:
     floor = {"": 0.0, "float32": 0.0, "bf16": 0.0}
     with torch.inference_mode():
         for layer in workload.layers:
-            measured = (linear_timings if layer.kind == "linear" else conv_timings)(layer, workload.batch_size)
+            measured = (linear_timings if layer.kind == "linear" else conv_timings)(layer, workload.batch_rows())
             for road, passes in measured.items():
-                amount = 2.0 * layer.macs() * layer.passes() * workload.batch_size * layer.count
+                amount = 2.0 * layer.macs() * layer.passes() * workload.batch_rows() * layer.count
                 operations[road] = operations.get(road, 0.0) + amount
                 seconds[road] = seconds.get(road, 0.0) + layer.count * sum(passes)
             for precision in floor:
@@ -112,9 +112,9 @@ def measure_floor(workload: Workload) -> dict[str, Any]:
     return {
         "gflops": {road: operations[road] / seconds[road] / 1e9 for road in sorted(seconds)},
         "gigabytes_per_second": bytes_per_second / 1e9,
-        "samples_per_second": workload.batch_size / floor[""],
-        "float32_samples_per_second": workload.batch_size / floor["float32"],
-        "bf16_samples_per_second": workload.batch_size / floor["bf16"],
+        "samples_per_second": workload.batch_rows() / floor[""],
+        "float32_samples_per_second": workload.batch_rows() / floor["float32"],
+        "bf16_samples_per_second": workload.batch_rows() / floor["bf16"],
         "macs_per_sample": workload.macs(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,

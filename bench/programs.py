@@ -66,6 +66,8 @@ def run_limpid(workload: Workload, mode: Mode, data: Path, *, extra: Sequence[st
     accuracy = values["test_accuracy"]
     reached = mode.target is not None and accuracy is not None and accuracy >= mode.target
     values["seconds_to_target"] = child.seconds if reached else None
+    if values["train_samples_per_second"] is not None:
+        values["train_samples_per_second"] *= workload.tokens
     return _result("limpid", mode, child, values)
 
 
@@ -90,6 +92,7 @@ def read_events(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "train_samples_per_second": throughput,
         "test_accuracy": test[-1].get("accuracy") if test else None,
+        "test_loss": test[-1].get("loss") if test else None,
         "seconds_to_target": None,
         "epochs": len(epochs),
     }
@@ -112,6 +115,7 @@ def _result(program: str, mode: Mode, child: Child, values: Mapping[str, Any]) -
         peak_megabytes=child.peak_megabytes,
         train_samples_per_second=values.get("train_samples_per_second"),
         test_accuracy=values.get("test_accuracy"),
+        test_loss=values.get("test_loss") if values.get("test_accuracy") is None else None,
         seconds_to_target=values.get("seconds_to_target"),
         epochs=values.get("epochs"),
     )

@@ -27,6 +27,7 @@ class Result:
     peak_megabytes: float
     train_samples_per_second: float | None = None
     test_accuracy: float | None = None
+    test_loss: float | None = None  # nats per token, of a language model
     seconds_to_target: float | None = None
     epochs: int | None = None
     error: str | None = None
@@ -86,19 +87,20 @@ def table(results: Sequence[Result], mode: Mode) -> str:
     figures = {program: spread(getattr(run, mode.measure) for run in group) for program, group in runs.items()}
     order = sorted(runs, key=lambda program: _rank(program, figures[program], mode.measure))
     lines = [
-        f"| program | {HEADINGS[mode.measure]} | Limpid is x faster | test accuracy | peak MB | runs |",
+        f"| program | {HEADINGS[mode.measure]} | Limpid is x faster | test score | peak MB | runs |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for program in order:
         group, figure = runs[program], figures[program]
         times = advantage(figures.get("limpid"), figure, mode.measure)
         accuracy = spread(run.test_accuracy for run in group)
+        loss = spread(run.test_loss for run in group)
         memory = spread(run.peak_megabytes for run in group if run.error is None)
         cells = [
             program,
             figure.render() if figure else _absent(group, mode),
             "" if program == "limpid" else f"{times:.2f}" if times else "-",
-            f"{accuracy.median:.4f}" if accuracy else "-",
+            f"{accuracy.median:.4f}" if accuracy else f"loss {loss.median:.4f}" if loss else "-",
             f"{memory.median:,.0f}" if memory else "-",
             f"{figure.n if figure else 0} of {len(group)}",
         ]

@@ -75,17 +75,29 @@ class Workload:
     source: str  # Limpid's source; "{data}" is the data folder
     model: tuple[str, ...]  # Limpid's options for the network
     optimizer: tuple[str, ...]
+    tokens: int = 1  # places of a sample that a rate counts one by one
+    steps_per_epoch: int | None = None  # where an "epoch" is so many updates, not a pass over the rows
+    own_recipe: bool = False  # Limpid trains by its own defaults: the figure is the loss that it reaches
     rows: tuple[int, int] | None = None  # training and test rows of a subset, where all would take too long
 
     def macs(self) -> int:
         """Multiply-adds of one sample in one forward pass."""
         return sum(layer.count * layer.macs() for layer in self.layers)
 
+    def batch_rows(self) -> int:
+        """Rows of the matrix products of one batch."""
+        return self.batch_size * self.tokens
+
     def limpid_options(self, mode: Mode) -> list[str]:
         """Arguments of `limpid train` after the source, but for folders."""
         if mode.target is not None:
             return [*self.model, "--epochs", str(mode.limpid_epochs)]
-        options = [*self.model, *self.optimizer, "--epochs", str(mode.epochs), "--batch-size", str(self.batch_size)]
+        length = ["--epochs", str(mode.epochs)]
+        if self.steps_per_epoch is not None:
+            length = ["--set", f"training.steps={self.steps_per_epoch * mode.epochs}"]
+        options = [*self.model, *self.optimizer, *length, "--batch-size", str(self.batch_size)]
+        if self.own_recipe:
+            return options
         for assignment in SAME_RECIPE:
             options += ["--set", assignment]
         return options
@@ -156,6 +168,44 @@ WORKLOADS = {
             model=("--model", "resnet20"),
             optimizer=SGD,
             rows=(12_800, 1_000),
+        ),
+        Workload(
+            key="w4",
+            title="LSTM 28-128 on the rows of MNIST, batch 128, Adam 1e-3",
+            batch_size=128,
+            peers=(*TORCH_PEERS, *KERAS_PEERS),
+            modes=(Mode("steady", "train_samples_per_second", epochs=2),),
+            layers=(
+                Layer("linear", (28, 512), count=28, first=True),
+                Layer("linear", (128, 512), count=28),
+                Layer("linear", (128, 10)),
+            ),
+            source="mnist",
+            model=("--model", "lstm", "--set", "model.units=128"),
+            optimizer=(*ADAM, "--set", "optim.clip_norm=1e9"),
+        ),
+        Workload(
+            key="w5",
+            title="character GPT of 4 layers, 4 heads, width 128, context 64, batch 12, 2,000 updates; rates in tokens",
+            batch_size=12,
+            peers=("nanogpt-eager", "nanogpt-compile", "expert"),
+            modes=(Mode("steps", "train_samples_per_second", epochs=10),),
+            layers=(
+                Layer("linear", (128, 384), count=4),
+                Layer("linear", (128, 128), count=4),
+                Layer("linear", (128, 512), count=4),
+                Layer("linear", (512, 128), count=4),
+                Layer("linear", (128, 65)),
+            ),
+            source="{data}/text/tinyshakespeare.txt",
+            model=(
+                *("--model", "gpt", "--set", "data.context=64", "--set", "data.valid_share=0"),
+                *("--set", "data.test_share=0.1"),
+            ),
+            optimizer=(),
+            tokens=64,
+            steps_per_epoch=200,
+            own_recipe=True,
         ),
         Workload(
             key="w6",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from limpid.estimators import Classifier, Regressor
     from limpid.record.run import Run
     from limpid.training.step import train_step
-    from limpid.workbench import compare, export, find_rate, load_data, predict, report, train
+    from limpid.workbench import compare, export, find_rate, forecast, generate, load_data, predict, report, train
 
 __version__ = "0.1.0"
 
@@ -41,6 +41,8 @@ __all__ = [
     "compare",
     "export",
     "find_rate",
+    "forecast",
+    "generate",
     "load_config",
     "load_data",
     "predict",
@@ -57,6 +59,8 @@ _HOMES = {
     "compare": "limpid.workbench",
     "export": "limpid.workbench",
     "find_rate": "limpid.workbench",
+    "forecast": "limpid.workbench",
+    "generate": "limpid.workbench",
     "load_config": "limpid.config_reader",
     "load_data": "limpid.workbench",
     "predict": "limpid.workbench",

@@ -13,7 +13,7 @@ import limpid
 
 PUBLIC = {
     *("train", "train_step", "load_data", "load_config", "Config", "Run", "Classifier", "Regressor"),
-    *("predict", "export", "find_rate", "compare", "report", "__version__"),
+    *("predict", "export", "generate", "forecast", "find_rate", "compare", "report", "__version__"),
 }
 
 

@@ -96,7 +96,7 @@ def test_scenes_are_described(tmp_path: Path) -> None:
 @pytest.mark.spec("A51")
 def test_airline_forecast_beats_the_last_value(tmp_path: Path) -> None:
     path = DATA / "series" / "airline-passengers.csv"
-    run = train(path, model="lstm", out=str(tmp_path / "run"), record__report=False)
+    run = train(path, model="lstm", out=str(tmp_path / "run"), data__form="series", record__report=False)
     errors = forecast_run(run).errors
     assert errors["the network"] < errors["the last value"]
     assert errors["the network"] == pytest.approx(result_of(run)["mae"], rel=1e-3)

@@ -33,6 +33,7 @@ class Report:
     num_samples: int
     epoch_seconds: list[float] = field(default_factory=list)
     test_accuracy: float | None = None
+    test_loss: float | None = None
     seconds_to_target: float | None = None
 
     def epoch(self, seconds: float) -> None:
@@ -54,6 +55,7 @@ class Report:
             {
                 "train_samples_per_second": self.num_samples * len(steady) / sum(steady),
                 "test_accuracy": self.test_accuracy,
+                "test_loss": self.test_loss,
                 "seconds_to_target": self.seconds_to_target,
                 "seconds_in_process": time.time() - STARTED,
                 "epochs": len(self.epoch_seconds),

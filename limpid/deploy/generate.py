@@ -186,8 +186,8 @@ def _body(trained: Trained) -> Any:
 
 def _first_token(vocabulary: Vocabulary, counts: Sequence[int]) -> int:
     """A new line, or the commonest token."""
-    newline = vocabulary.encode("\n") if vocabulary.kind != "word" else ()
-    if len(newline) == 1 and int(newline[0]) not in NEVER:
+    newline = [] if vocabulary.kind == "word" else vocabulary.encode("\n").tolist()
+    if len(newline) == 1 and newline[0] not in NEVER:
         return int(newline[0])
     text_counts = [0 if code <= END else count for code, count in enumerate(counts)]
     return int(np.argmax(text_counts))

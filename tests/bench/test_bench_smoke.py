@@ -150,14 +150,14 @@ def test_every_peer_has_a_script_and_every_command_names_its_data(workload):
             assert Path(command[1]).exists()
             assert ("--target" in command) == (mode.target is not None)
             assert ("--precision" in command) == (peer == "expert")
-            assert ("--backend" in command) == peer.startswith("keras")
+            assert ("--backend" in command) == ("-" in peer)
         command = limpid_command(workload, mode, Path("DATA"), Path("OUT"), extra=["training.threads=1"])
         assert "{data}" not in " ".join(command)
         assert any("DATA" in word for word in command)
         assert command[-1] == "--json"
         assert "training.threads=1" in command
         # a target run is Limpid's own recipe; the others are everybody's
-        assert ("optim.schedule=constant" in command) == (mode.target is None)
+        assert ("optim.schedule=constant" in command) == (mode.target is None and not workload.own_recipe)
 
 
 def test_multiply_adds_equal_torch_count():
