@@ -106,7 +106,8 @@ def _filler(row: dict[str, Any]) -> Callable[[nn.Module, Any, Any], None]:
             for kinds, count in MACS:
                 if isinstance(module, kinds):
                     row["macs"] += count(module, output)
-            if hasattr(module, "count_macs"):
-                row["macs"] += module.count_macs(inputs, output)
+            count_own: Callable[[Any, Tensor], int] | None = getattr(module, "count_macs", None)
+            if count_own is not None:
+                row["macs"] += count_own(inputs, output)
 
     return fill

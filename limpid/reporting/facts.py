@@ -23,6 +23,7 @@ def layer_rows(reading: Reading) -> tuple[list[Row], Row, int]:
             "name": plain(layer.get("name", "")),
             "kind": plain(layer.get("kind", "")),
             "shape": _shape(layer.get("output_shape")),
+            "field": _shape(layer.get("receptive_field") or None),
             "parameters": _count(layer.get("parameters")),
             "macs": _count(layer.get("macs")),
             "frozen": bool(layer.get("parameters")) and layer.get("trainable") is False,

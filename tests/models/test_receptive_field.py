@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,6 +14,7 @@ from limpid.models import build_model, layer_table
 from limpid.models.branches import Residual
 from limpid.models.pattern import assemble
 from limpid.models.receptive_field import ReceptiveFields, field_of
+from limpid.reporting.facts import layer_rows
 from limpid.spec import DataSpec
 
 
@@ -109,3 +112,13 @@ def test_every_layer_reports_its_volume_and_field(name: str) -> None:
     rows = DataSpec(name="v", kind="vector", task="regression", input_shape=(4,), num_outputs=1)
     table = layer_table(build_model(ModelConfig(name="linear"), rows, seed=0), rows)
     assert [row["receptive_field"] for row in table] == [()] * len(table)
+
+
+def test_the_report_has_a_column_for_images_only() -> None:
+    def cells(receptive_field: tuple[int, ...]) -> list[str]:
+        layer = {"name": "0", "kind": "Conv2d", "output_shape": (8, 4, 4), "receptive_field": receptive_field}
+        rows, _, _ = layer_rows(SimpleNamespace(header={"model": {"layers": [layer]}}))
+        return [row["field"] for row in rows]
+
+    assert cells((5, 3)) == ["5 × 3"]
+    assert cells(()) == [""]
