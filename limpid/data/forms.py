@@ -9,6 +9,7 @@ from limpid.config import DataConfig
 from limpid.data.archives import is_archive
 from limpid.data.captions import load_captions, table_of
 from limpid.data.dataset import Dataset
+from limpid.data.form_options import TAKES
 from limpid.data.frames import FRAME_SUFFIXES, TableFile, frame_digest, is_frame, to_frame
 from limpid.data.pairs import load_pairs, pairs_in_memory
 from limpid.data.sequences import holds_lists, is_ragged, load_sequences, sequences_in_memory
@@ -16,26 +17,7 @@ from limpid.data.series import load_series, series_dataset
 from limpid.data.text import load_text, text_dataset
 from limpid.data.text_files import holds_texts
 from limpid.data.texts import load_texts, texts_in_memory
-from limpid.errors import ConfigError, DataError
-
-# Options that say something about certain preparations only, by the kind of the preparation.
-OPTIONS = {
-    "window": ("forecast",),
-    "horizon": ("forecast",),
-    "times": ("forecast",),
-    "stride": ("forecast", "text"),
-    "tokens": ("text", "texts", "pairs", "captions"),
-    "vocabulary": ("text", "texts", "pairs", "captions"),
-    "context": ("text", "texts", "pairs", "captions"),
-}
-TAKES = {
-    "series": "a table of steps",
-    "sequences": "JSON lines, Parquet or Arrow with list columns, .npz with x, lengths and y, or a list of arrays",
-    "text": "a .txt file, or a folder or archive of them",
-    "texts": "class folders of .txt files, a table with a column of text, or a list of texts",
-    "pairs": "a table of two columns, lines with a tab, a folder with two .txt files, or two lists of texts",
-    "captions": "a table of image files and captions, or a folder with such a table called captions.csv",
-}
+from limpid.errors import DataError
 
 
 def load_form(path: Path, config: DataConfig, seed: int) -> Dataset | None:
@@ -96,24 +78,6 @@ def memory_form(x: Any, y: Any, config: DataConfig, seed: int) -> Dataset | None
     if form == "text" and texts and y is None:
         return text_dataset("\n".join(x), config, name="text", origin="The text")
     raise DataError(f"A {type(x).__name__} in memory cannot be read with data.form = {form}; that takes {TAKES[form]}.")
-
-
-def refuse_unused(config: DataConfig, dataset: Dataset) -> None:
-    """Raise ConfigError for an option of another form of data, which would be passed over in silence."""
-    kind = dataset.spec.preparation.get("kind", "")
-    if config.form not in ("auto", {"forecast": "series"}.get(kind, kind)):
-        raise ConfigError(
-            f"data.form = {config.form}: {dataset.spec.name} is of kind {dataset.spec.kind} and cannot be read so. "
-            f"Leave it out; {config.form} takes {TAKES.get(config.form, 'rows and columns')}."
-        )
-    for key, kinds in OPTIONS.items():
-        if getattr(config, key) != DataConfig.model_fields[key].default and kind not in kinds:
-            meant = {"forecast": "series", "text": "running texts", "texts": "labelled texts"}
-            words = ", ".join(meant.get(each, each) for each in kinds)
-            raise ConfigError(
-                f"data.{key} applies to {words}; {dataset.spec.name} was read as {dataset.spec.kind}. Leave it out, or "
-                "say with --form how the source is to be read."
-            )
 
 
 def _form_of(path: Path, config: DataConfig) -> str:

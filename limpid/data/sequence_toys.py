@@ -1,5 +1,7 @@
 """Generated sequences, melodies, pairs and scenes, small enough to see what a network does with them.
 
+Their readers are imported when one is made: every run looks at the list of generators.
+
 Shapes: T steps, F features, H x W pixels.
 """
 
@@ -14,11 +16,7 @@ from numpy.typing import NDArray
 
 from limpid.config import DataConfig
 from limpid.data.array_dataset import target_columns
-from limpid.data.captions import Captioned, captions_dataset
 from limpid.data.dataset import Dataset
-from limpid.data.pairs import pairs_dataset, pairs_of
-from limpid.data.sequences import Sequences, sequences_dataset
-from limpid.data.text import text_dataset
 from limpid.errors import ConfigError
 
 Random = np.random.Generator
@@ -127,6 +125,8 @@ def _notes(size: int, noise: float, random: Random, config: DataConfig, seed: in
 
     With the probability `noise` a note is any note of the scale instead.
     """
+    from limpid.data.text import text_dataset
+
     melodies = []
     for _ in range(size):
         motif = [int(random.integers(0, 5))]
@@ -142,6 +142,8 @@ def _notes(size: int, noise: float, random: Random, config: DataConfig, seed: in
 
 def _number_words(size: int, noise: float, random: Random, config: DataConfig, seed: int) -> Dataset:
     """Different numbers below ten thousand in digits, and in words."""
+    from limpid.data.pairs import pairs_dataset, pairs_of
+
     numbers = random.permutation(10_000)[:size].tolist()
     sources, targets = [str(n) for n in numbers], [number_in_words(n) for n in numbers]
     return pairs_dataset(
@@ -151,6 +153,8 @@ def _number_words(size: int, noise: float, random: Random, config: DataConfig, s
 
 def _reversed(size: int, noise: float, random: Random, config: DataConfig, seed: int) -> Dataset:
     """Different strings of letters, and the same from back to front."""
+    from limpid.data.pairs import pairs_dataset, pairs_of
+
     found: dict[str, None] = {}
     while len(found) < size:
         length = random.integers(REVERSED_LENGTHS[0], REVERSED_LENGTHS[1] + 1)
@@ -162,6 +166,8 @@ def _reversed(size: int, noise: float, random: Random, config: DataConfig, seed:
 
 def _scenes(size: int, noise: float, random: Random, config: DataConfig, seed: int) -> Dataset:
     """One shape on a grey ground, and a sentence that says what, in which colour, and where."""
+    from limpid.data.captions import Captioned, captions_dataset
+
     pixels = np.empty((size, 3, SCENE_SIDE, SCENE_SIDE), np.uint8)
     captions = []
     colours, places = list(COLOURS), list(PLACES)
@@ -204,6 +210,8 @@ def _sequences(
     *,
     scaled: bool = True,
 ) -> Dataset:
+    from limpid.data.sequences import Sequences, sequences_dataset
+
     digest = hashlib.sha256(np.concatenate(sequences).tobytes() + targets.tobytes()).hexdigest()
     preparation = {"features": list(features)}
     columns = target_columns(targets, target)

@@ -9,6 +9,7 @@ from typing import Any
 
 from limpid.config import DataConfig
 from limpid.data.dataset import Dataset
+from limpid.data.form_options import refuse_unused
 from limpid.data.frames import FRAME_SUFFIXES, is_frame
 from limpid.data.outside import OUTSIDE, load_outside
 from limpid.errors import DataError, nearest
@@ -38,8 +39,6 @@ def load_data(source: Any, config: DataConfig, *, seed: int = 0, takes_codes: bo
         DataError: an unknown name (with the nearest known one), or anything wrong with the data.
         ConfigError: an option that data of this form do not have.
     """
-    from limpid.data.forms import refuse_unused
-
     dataset = _load(source, config, seed, takes_codes, y)
     refuse_unused(config, dataset)
     return dataset
