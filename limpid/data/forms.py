@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from limpid.config import DataConfig
 from limpid.data.archives import is_archive
-from limpid.data.captions import load_captions, table_of
 from limpid.data.dataset import Dataset
 from limpid.data.form_options import TAKES
-from limpid.data.frames import FRAME_SUFFIXES, TableFile, frame_digest, is_frame, to_frame
-from limpid.data.pairs import load_pairs, pairs_in_memory
-from limpid.data.sequences import holds_lists, is_ragged, load_sequences, sequences_in_memory
-from limpid.data.series import load_series, series_dataset
-from limpid.data.text import load_text, text_dataset
-from limpid.data.text_files import holds_texts
-from limpid.data.texts import load_texts, texts_in_memory
+from limpid.data.frames import FRAME_SUFFIXES, SEPARATOR_OF, TableFile, frame_digest, is_frame, to_frame
 from limpid.errors import DataError
 
 
@@ -44,6 +38,13 @@ def load_form(path: Path, config: DataConfig, seed: int) -> Dataset | None:
     }
     if not fits[form]:
         raise DataError(f"{path}: data.form = {form} takes {TAKES[form]}.")
+    from limpid.data.captions import load_captions
+    from limpid.data.pairs import load_pairs
+    from limpid.data.sequences import load_sequences
+    from limpid.data.series import load_series
+    from limpid.data.text import load_text
+    from limpid.data.texts import load_texts
+
     if form == "series":
         return load_series(path, config)
     if form == "text":
@@ -62,10 +63,16 @@ def memory_form(x: Any, y: Any, config: DataConfig, seed: int) -> Dataset | None
     texts = isinstance(x, list | tuple) and len(x) > 0 and all(isinstance(each, str) for each in x)
     if form == "auto":
         seen = config.window is not None or config.horizon is not None
-        form = "texts" if texts and y is not None else "sequences" if is_ragged(x) else "auto"
+        form = "texts" if texts and y is not None else "sequences" if _is_ragged(x) else "auto"
         form = "series" if seen and is_frame(x) else form
     if form in ("auto", "table"):
         return None
+    from limpid.data.pairs import pairs_in_memory
+    from limpid.data.sequences import sequences_in_memory
+    from limpid.data.series import series_dataset
+    from limpid.data.text import text_dataset
+    from limpid.data.texts import texts_in_memory
+
     if form == "series" and is_frame(x) and y is None:
         frame = to_frame(x)
         return series_dataset(TableFile(frame, True, frame_digest(frame)), config, name="series", origin="The table")
@@ -88,11 +95,43 @@ def _form_of(path: Path, config: DataConfig) -> str:
         return "series"
     if suffix in (".txt", ".text") and not config.target:
         return "text"
-    if tabular and holds_lists(path):
+    if tabular and suffix not in SEPARATOR_OF and _holds_lists(path):
         return "sequences"
-    if path.is_dir() and table_of(path) is not None:
-        return "captions"
-    if (path.is_dir() or is_archive(path)) and holds_texts(path):
+    if path.is_dir() or is_archive(path):
+        from limpid.data.captions import table_of
+        from limpid.data.text_files import holds_texts
+
+        if path.is_dir() and table_of(path) is not None:
+            return "captions"
+        if not holds_texts(path):
+            return "auto"
         inner = [entry for entry in path.iterdir() if entry.is_dir()] if path.is_dir() else [path]
         return "texts" if inner else "text"
     return "auto"
+
+
+def _is_ragged(x: Any) -> bool:
+    """Whether this is a list of number sequences of different lengths."""
+    if not isinstance(x, list | tuple) or len(x) == 0 or isinstance(x[0], str):
+        return False
+    lengths = {len(each) for each in x if hasattr(each, "__len__") and getattr(each, "ndim", 1) > 0}
+    return len(lengths) > 1
+
+
+def _holds_lists(path: Path) -> bool:
+    """Whether a file of JSON lines, Parquet or Arrow has a column of lists, judged by its first row or its schema."""
+    import polars as pl
+
+    suffix = path.suffix.lower()
+    try:
+        if suffix in (".jsonl", ".ndjson"):
+            with path.open(encoding="utf-8") as file:
+                row = json.loads(file.readline())
+            return isinstance(row, dict) and any(isinstance(cell, list) for cell in row.values())
+        if suffix == ".parquet":
+            return any(kind.is_nested() for kind in pl.read_parquet_schema(path).values())
+        if suffix in (".arrow", ".feather", ".ipc"):
+            return any(kind.is_nested() for kind in pl.read_ipc_schema(path).values())
+    except (OSError, ValueError, pl.exceptions.PolarsError):
+        return False  # its reader says what is wrong with it
+    return False

@@ -6,7 +6,6 @@ Shapes: N sequences, T steps of the longest one, F features.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,33 +106,6 @@ def sequences_dataset(
         fingerprint=found.fingerprint,
         summary={"columns": [], "dropped": [], "notes": [note, *found.notes]},
     )
-
-
-def is_ragged(x: Any) -> bool:
-    """Whether this is a list of number sequences of different lengths."""
-    if not isinstance(x, list | tuple) or len(x) == 0 or isinstance(x[0], str):
-        return False
-    lengths = {len(each) for each in x if hasattr(each, "__len__") and getattr(each, "ndim", 1) > 0}
-    return len(lengths) > 1
-
-
-def holds_lists(path: Path) -> bool:
-    """Whether a file of JSON lines, Parquet or Arrow has a column of lists, judged by its first row or its schema."""
-    import polars as pl
-
-    suffix = path.suffix.lower()
-    try:
-        if suffix in (".jsonl", ".ndjson"):
-            with path.open(encoding="utf-8") as file:
-                row = json.loads(file.readline())
-            return isinstance(row, dict) and any(isinstance(cell, list) for cell in row.values())
-        if suffix == ".parquet":
-            return any(kind.is_nested() for kind in pl.read_parquet_schema(path).values())
-        if suffix in (".arrow", ".feather", ".ipc"):
-            return any(kind.is_nested() for kind in pl.read_ipc_schema(path).values())
-    except (OSError, ValueError, pl.exceptions.PolarsError):
-        return False  # its reader says what is wrong with it
-    return False
 
 
 def read_sequences(source: Any, preparation: dict[str, Any], origin: str) -> PaddedRows:
