@@ -30,7 +30,7 @@ every_kind = pytest.mark.parametrize("data", EVERY, ids=[f"{s.kind}{s.num_train}
 ONLY_AN_MLP = {"model.hidden", "model.norm", "model.numbers"}
 FREE = {  # None is a value here, or another part decides
     "model.embedding", "objective.class_weights", "optim.clip_norm", "training.threads", "training.checkpoint_steps",
-    "training.device", "training.precision", "model.compile", "training.matmul", "training.steps", "model.init",
+    "training.device", "training.precision", "model.compile", "training.matmul", "training.steps", "model.init", "model.keep", "model.start", "model.thaw", "training.mode", "training.baseline",
 }  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def test_images_by_size_and_colour(data: DataSpec, name: str, optimizer: str, fl
     assert (config.model.name, config.optim.name, config.augment.flip) == (name, optimizer, flip)
     assert config.model.hidden is None
     assert config.model.norm is None
-    assert config.objective.label_smoothing == 0.1
+    assert config.objective.label_smoothing == (0.2 if name == "airbench" else 0.1)
     assert config.training.monitor == "loss", "few validation rows tie in accuracy"
     many = resolve(Config(), data.model_copy(update={"num_valid": 6000}))[0]
     assert many.training.monitor == "accuracy"
