@@ -81,8 +81,7 @@ class Neighbours(nn.Module):
         place_BM = rough_BN.topk(num, dim=1, largest=False).indices
         exact_BM = (x_BF.unsqueeze(1) - self.rows_NF[place_BM]).square().sum(2)
         exact_BM = torch.where(self.seen_N[place_BM], exact_BM, math.inf)
-        order_BM = exact_BM.sort(dim=1, stable=True).indices
-        return place_BM.gather(1, order_BM[:, : self.k])
+        return place_BM.gather(1, exact_BM.topk(self.k, dim=1, largest=False).indices)
 
     def extra_repr(self) -> str:
         return f"{self.rows_NF.shape[0]} rows of {self.rows_NF.shape[1]} numbers, k={self.k}"
