@@ -141,7 +141,8 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None, st
         matmul = "onednn" if measured else "default"
     measured_here = {"precision": precision, "matmul": matmul}
     config = config.model_copy(update={"training": training.model_copy(update=measured_here)})
-    reasons["training.precision"] = "measured on this machine" if training.precision == "auto" else "given"
+    if training.precision == "auto":
+        reasons["training.precision"] = "measured on this machine"
 
     channels_last = convolutional and device.type in ("cpu", "cuda")
     network = network.to(device)
@@ -262,7 +263,14 @@ def _check(network: nn.Module, objective: Objective, config: Config, dataset: Da
     name = config.model.name
     if name in MODELS and MODELS[name].optimizer == "none" and config.regularize != RegularizeConfig():
         raise ConfigError(f"Section regularize acts on gradient steps, which {name} does not take. Leave it out.")
-    smallest = min(config.training.batch_size or 1, len(dataset.train))
+    steps, batch_size = config.training.steps, config.training.batch_size or 1
+    solved = name in MODELS and MODELS[name].settings.get("training.batch_size") == "all"
+    if solved and steps is not None and steps * batch_size < len(dataset.train):
+        raise ConfigError(
+            f"training.steps={steps} of {batch_size} rows end before {name} has seen all {len(dataset.train):,}, and "
+            "it finds its weights only then. Leave training.steps out."
+        )
+    smallest = min(batch_size, len(dataset.train))
     if smallest == 1 and any(isinstance(layer, nn.BatchNorm1d) for layer in network.modules()):
         raise ConfigError(
             "training.batch_size=1: batch normalisation needs at least two samples to a batch. "
