@@ -52,7 +52,9 @@ def test_unknown_name_gets_the_nearest() -> None:
 
 def test_library_models_take_images_only() -> None:
     rows = DataSpec(name="rows", kind="vector", task="classification", input_shape=(4,), num_outputs=2)
-    with pytest.raises(ModelError, match=r"resnet18 takes images.*kind vector with shape \(4,\)"):
+    with pytest.raises(ModelError, match=r"squeezenet1_1 takes images.*kind vector with shape \(4,\)"):
+        build_model(ModelConfig(name="squeezenet1_1"), rows, seed=0)
+    with pytest.raises(ModelError, match=r"resnet18 takes data of kind image; rows is of kind vector"):
         build_model(ModelConfig(name="resnet18"), rows, seed=0)
 
 
