@@ -17,7 +17,7 @@ from limpid.device import cpu_rates
 from limpid.record.files import write_file
 from limpid.record.run import Run
 from limpid.training.position import Position
-from limpid.training.step import autocast, collect_outputs
+from limpid.training.step import autocast, collect_outputs, train_step
 from limpid.wiring import Wiring
 
 MOST_PICTURES = 24  # images kept for the report
@@ -70,7 +70,8 @@ def throughput(wiring: Wiring, position: Position, seconds_total: float) -> dict
     """How fast it trained, and how fast the multiply-adds alone would have gone at this CPU's measured rate.
 
     A training step costs three passes of two operations per multiply-add: forward, gradient of the inputs, gradient
-    of the weights. The rates are those of limpid.device; on a GPU the floor is not measured.
+    of the weights. The rates are those of limpid.device; on a GPU the floor is not measured, and for a family with a
+    step of its own there is none.
     """
     samples = position.samples
     row = {
@@ -78,7 +79,7 @@ def throughput(wiring: Wiring, position: Position, seconds_total: float) -> dict
         "seconds_training": position.seconds,
         "seconds_total": seconds_total,
     }
-    if wiring.plan.device.type == "cpu" and samples:
+    if wiring.plan.device.type == "cpu" and samples and wiring.parts.step is train_step:
         floor = 1.0 / max(_floor_seconds(wiring), 1e-12)
         row |= {"floor_samples_per_second": floor, "share_of_floor": row["samples_per_second"] / floor}
     return row

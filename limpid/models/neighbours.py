@@ -45,6 +45,10 @@ class Neighbours(nn.Module):
         self.k = min(k, num_rows)
         self.spec = spec
 
+    def count_macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """Multiply-adds of the distances to all stored rows."""
+        return len(output) * self.rows_NF.numel()
+
     @torch.no_grad()
     def store(self, x: Tensor, target: Tensor, index_B: Tensor) -> None:
         """Keep rows at their places in the training split."""

@@ -52,6 +52,10 @@ class Perceptron(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.margins(x) / self.weight.norm(dim=1).mean().clamp(min=1.0)
 
+    def count_macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """Multiply-adds of one forward pass."""
+        return len(output) * self.weight.numel()
+
     @torch.no_grad()
     def learn(self, x: Tensor, target: Tensor, alpha: float) -> int:
         """Show the rows to the units in their order, correcting after each; returns the number of corrections.

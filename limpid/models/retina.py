@@ -54,6 +54,10 @@ class Association(nn.Module):
         with torch.autocast(s_BS.device.type, enabled=False):  # small whole numbers, which must stay exact
             return (s_BS.to(self.wire_SA.dtype) @ self.wire_SA > 0).to(self.wire_SA.dtype)
 
+    def count_macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """Multiply-adds of one pass through all wires, cut ones included."""
+        return len(output) * self.wire_SA.numel()
+
     def extra_repr(self) -> str:
         return f"{self.wire_SA.shape[0]} cells -> {self.wire_SA.shape[1]} units, {WIRES} wires each"
 
