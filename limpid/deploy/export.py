@@ -5,8 +5,8 @@
     onnx          model.onnx: for ONNX Runtime and the like, batch dimension free
 
 The two programs are the whole road from raw samples to answers (`RawToAnswer`): they take what a `Network` takes,
-unscaled, and return probabilities (N, K) for classification, (N, 1) for binary, (N, L) for multi-label, and values in
-the target's units (N, T) for regression.
+unscaled, and return probabilities (N, K) for classification, (N, T, K) for tokens, (N, 1) for binary, (N, L) for
+multi-label, and values in the target's units (N, T) for regression.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 import limpid
+from limpid.deploy.example_sequences import SEQUENCE_INPUTS, example_sequences
 from limpid.deploy.trained import Trained, architecture, fill, load_trained
 from limpid.errors import ConfigError, MissingExtra, ModelError
 from limpid.objectives.objective import Objective
@@ -64,11 +65,14 @@ class RawToAnswer(nn.Module):
         self.network = network
         self.objective = objective
         self.is_regression = spec.task == "regression"
+        self.is_tokens = spec.task == "tokens"
 
     def forward(self, *inputs: Tensor) -> Tensor:
         outputs = self.network(*inputs)
         if self.is_regression:
             return self.objective.predict(outputs)
+        if self.is_tokens:
+            return outputs.float().softmax(dim=2)
         probabilities = self.objective.probabilities(outputs)
         assert probabilities is not None
         return probabilities
@@ -107,6 +111,8 @@ def example_inputs(spec: DataSpec, batch: int, seed: int = 0) -> Inputs:
     certain answer hides small differences.
     """
     generator = torch.Generator().manual_seed(seed)
+    if spec.kind in SEQUENCE_INPUTS:
+        return example_sequences(spec, batch, generator)
     shape = (batch, *spec.input_shape)
     dtype = spec.preparation.get("dtype", "uint8" if spec.kind == "image" else "float32")
     if dtype == "int64":  # tokens of an unknown vocabulary, which has at least two
@@ -127,6 +133,8 @@ def example_inputs(spec: DataSpec, batch: int, seed: int = 0) -> Inputs:
 
 def input_names(spec: DataSpec) -> list[str]:
     """Names of the exported program's inputs."""
+    if spec.kind in SEQUENCE_INPUTS:
+        return SEQUENCE_INPUTS[spec.kind]
     first = {"image": "image", "vector": "features", "table": "numbers", "array": "array"}[spec.kind]
     return [first, "codes"] if spec.cardinalities else [first]
 
@@ -134,7 +142,7 @@ def input_names(spec: DataSpec) -> list[str]:
 def _export_safetensors(trained: Trained, out: Path) -> ExportResult:
     from safetensors.torch import load, save
 
-    state = {name: tensor.contiguous() for name, tensor in trained.network.state_dict().items()}
+    state = {name: tensor.contiguous().clone() for name, tensor in trained.network.state_dict().items()}
     weights = save(state)
     described = {
         "format": 1,

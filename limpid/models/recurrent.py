@@ -121,7 +121,7 @@ def last_outputs(out_BTH: Tensor, lengths_B: Tensor | None, *, both: bool = Fals
         last_BH = out_BTH[:, -1]
     else:
         index_B = (lengths_B - 1).clamp(min=0)
-        last_BH = out_BTH[torch.arange(len(out_BTH), device=out_BTH.device), index_B]
+        last_BH = out_BTH.gather(1, index_B[:, None, None].expand(-1, 1, out_BTH.shape[2])).squeeze(1)
     if not both:
         return last_BH
     half = out_BTH.shape[2] // 2

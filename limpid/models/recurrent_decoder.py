@@ -1,9 +1,9 @@
 """A recurrent network that writes: its first state comes from what was read, and it may look back at it.
 
-    h_0 = tanh(W_0 summary + b_0)      h_t = f(h_{t-1}, E[y_t])
+    h_0 = tanh(W_0 summary + b_0)      h_t = f(h_{t-1}, E[y_t] + W_s summary)
     logits_t = W g_t + b,  g_t = h_t, or tanh(W_c [h_t, attention(h_t, memory)]) with attention
 
-Source: Sutskever et al. 2014 (arXiv 1409.3215); attention beside the state as in Luong et al. 2015 (arXiv 1508.04025),
+Source: Sutskever et al. 2014 (arXiv 1409.3215); the summary at every step as in Cho et al. 2014 (arXiv 1406.1078); attention beside the state as in Luong et al. 2015 (arXiv 1508.04025),
 which lets all given tokens be computed at once.
 
 Shapes: B sequences, S places that were read, T places written, M width of the memory, H units, V tokens.
@@ -39,6 +39,7 @@ class RecurrentDecoder(nn.Module):
         self.num_layers, self.num_states = num_layers, 2 if kind == "lstm" else 1
         self.embedding = nn.Embedding(num_tokens, num_units)
         self.bridge = nn.Linear(memory_width, num_units * num_layers * self.num_states)
+        self.feed = nn.Linear(memory_width, num_units, bias=False)
         make_layer = layer_maker(kind, {"cell": "fused"})
         self.stack = RecurrentStack(make_layer, num_units, num_units, num_layers, dropout=dropout)
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
@@ -60,7 +61,8 @@ class RecurrentDecoder(nn.Module):
         state: list[Any] = list(first)
         if self.num_states == 2:
             state = list(zip(first[0::2], first[1::2], strict=True))
-        out_BTH, _ = self.stack(self.dropout(self.embedding(given_BT)), None, state)
+        x_BTH = self.embedding(given_BT) + self.feed(summary_BM).unsqueeze(1)
+        out_BTH, _ = self.stack(self.dropout(x_BTH), None, state)
         if self.attention is not None and self.join is not None:
             assert memory_BSM is not None
             seen_BTM = self.attention(out_BTH, memory_BSM, mask_BS)

@@ -37,7 +37,7 @@ class ViT(nn.Module):
 
 
 def build_vit(config: ModelConfig, spec: DataSpec) -> nn.Module:
-    """`patch` pixels a side must divide both sides of the image; None takes one that gives 256 patches at most."""
+    """`patch` pixels a side must divide both sides of the image; 0 takes one that gives 256 patches at most."""
     check_heads(config)
     options = config.options
     channels, height, columns = spec.input_shape

@@ -48,8 +48,9 @@ def make_run(tmp_path: Path) -> Callable[..., Made]:
         header = {"config": config.model_dump(mode="json"), "data": spec.model_dump(mode="json")}
         path = tmp_path / "run"
         with Run.create(path, header) as run:
+            state = {key: tensor.clone() for key, tensor in network.state_dict().items()}  # tied ones apart
             stale = {key: torch.zeros_like(tensor) for key, tensor in network.state_dict().items()}
-            files = {"model.safetensors": save(stale), weights: save(network.state_dict()), "state.json": b"{}"}
+            files = {"model.safetensors": save(stale), weights: save(state), "state.json": b"{}"}
             run.write_checkpoint(10, files, keep=1)
         return Made(path, network.eval(), build_objective(config.objective, spec), spec, config)
 
