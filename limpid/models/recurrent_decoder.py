@@ -3,8 +3,8 @@
     h_0 = tanh(W_0 summary + b_0)      h_t = f(h_{t-1}, E[y_t] + W_s summary)
     logits_t = W g_t + b,  g_t = h_t, or tanh(W_c [h_t, attention(h_t, memory)]) with attention
 
-Source: Sutskever et al. 2014 (arXiv 1409.3215); the summary at every step as in Cho et al. 2014 (arXiv 1406.1078); attention beside the state as in Luong et al. 2015 (arXiv 1508.04025),
-which lets all given tokens be computed at once.
+Source: Sutskever et al. 2014 (arXiv 1409.3215); the summary at every step as in Cho et al. 2014 (arXiv 1406.1078);
+attention beside the state as in Luong et al. 2015 (arXiv 1508.04025), which lets all given tokens be computed at once.
 
 Shapes: B sequences, S places that were read, T places written, M width of the memory, H units, V tokens.
 """

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from limpid.config import ModelConfig
 from limpid.deploy.generate import continue_tokens, decode_greedy, generate_text, write_for
