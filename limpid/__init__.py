@@ -4,9 +4,9 @@
                  what     what       what is         how it    the loop    what    -> deploy/      use it
                  goes in  computes   wanted          moves                 happened
 
-`workbench.py` wires one run through these folders, in this order; what stands left of `record/` produces a run, what
-stands right of it reads one. `spec.py` holds the one value that crosses from the data to everybody else. `cli.py` is
-the terminal's edge, `estimators.py` scikit-learn's.
+`workbench.py` sees one run through these folders, in this order. What stands left of `record/` produces a run, what
+stands right of it reads one, by the verbs of `finished.py`. `spec.py` holds the one value that crosses from the data to
+everybody else, `catalogue/` the names of all parts. `cli.py` is the terminal's edge, `estimators.py` scikit-learn's.
 
 Three depths, one path:
 
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from limpid.config import Config
     from limpid.config_reader import load_config
     from limpid.estimators import Classifier, Regressor
+    from limpid.finished import compare, export, forecast, generate, predict, report
     from limpid.record.run import Run
     from limpid.training.step import train_step
-    from limpid.workbench import compare, export, find_rate, forecast, generate, load_data, predict, report, train
+    from limpid.workbench import find_rate, load_data, train
 
 __version__ = "0.1.0"
 
@@ -56,15 +57,15 @@ _HOMES = {
     "Config": "limpid.config",
     "Regressor": "limpid.estimators",
     "Run": "limpid.record.run",
-    "compare": "limpid.workbench",
-    "export": "limpid.workbench",
+    "compare": "limpid.finished",
+    "export": "limpid.finished",
     "find_rate": "limpid.workbench",
-    "forecast": "limpid.workbench",
-    "generate": "limpid.workbench",
+    "forecast": "limpid.finished",
+    "generate": "limpid.finished",
     "load_config": "limpid.config_reader",
     "load_data": "limpid.workbench",
-    "predict": "limpid.workbench",
-    "report": "limpid.workbench",
+    "predict": "limpid.finished",
+    "report": "limpid.finished",
     "train": "limpid.workbench",
     "train_step": "limpid.training.step",
 }

@@ -56,10 +56,13 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
         if MODELS[name].optimizer != "auto":
             fill("optim", "name", MODELS[name].optimizer, f"{name} finds its weights by itself")
         settings = MODELS[name].settings
+        smooths_labels = LOSSES[_loss_for(spec) if config.objective.loss == "auto" else config.objective.loss].smooths
         for path, value in settings.items():
             section, key = path.split(".")
             if section == "optim" and config.optim.name not in ("auto", settings.get("optim.name", "auto")):
                 continue  # another optimiser than the architecture's has its own rates
+            if path == "objective.label_smoothing" and not smooths_labels:
+                continue
             if key in type(getattr(config, section)).model_fields:
                 fill(section, key, num_rows if value == "all" else value, name)
             else:
@@ -89,10 +92,11 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
         fill("training", "epochs", 10 if config.model.pretrained else 30, "photographs: minutes on a CPU, not hours")
     if now("model", "numbers") == "piecewise":
         fill("training", "epochs", min(PIECEWISE_EPOCHS, _epochs_for(num_rows, spec, name)), rows)
-    if config.training.steps is not None:
-        per_epoch = math.ceil(num_rows / (now("training", "batch_size") * config.optim.accumulate))
-        fill("training", "epochs", math.ceil(config.training.steps / per_epoch), f"{config.training.steps:,} steps")
     fill("training", "epochs", _epochs_for(num_rows, spec, name), rows)
+    if config.training.steps is not None and config.training.epochs is None:  # whatever else would have filled it
+        per_epoch = math.ceil(num_rows / (now("training", "batch_size") * config.optim.accumulate))
+        filled["training"]["epochs"] = math.ceil(config.training.steps / per_epoch)
+        reasons["training.epochs"] = f"{config.training.steps:,} steps"
     fill("training", "patience", 0, "the schedule ends the run; the best epoch's weights are kept")
     fill("training", "monitor", _monitor_for(spec), "figure that picks the best epoch")
 

@@ -135,3 +135,12 @@ def test_loss_by_task(task: str, loss: str) -> None:
 
 def test_a_module_of_ones_own_keeps_its_name() -> None:
     assert resolve(Config(), TITANIC, model_name="module:Mine")[0].model.name == "module:Mine"
+
+
+def test_steps_take_the_place_of_epochs_whatever_else_would_fill_them() -> None:
+    for data in (PHOTOGRAPHS, CIFAR, MNIST, TITANIC):
+        config, _ = resolve(with_options(Config(), {"training__steps": 700}), data)
+        per_epoch = -(-data.num_train // config.training.batch_size)  # type: ignore[operator]
+        assert config.training.epochs == -(-700 // per_epoch), data.kind
+    given, _ = resolve(with_options(Config(), {"training__steps": 700, "epochs": 2}), CIFAR)
+    assert given.training.epochs == 2

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from limpid.errors import ConfigError, Stopped
+from limpid.finished import export, predict
 from limpid.record.run import Run
 from limpid.training.checkpoint import load_weights
-from limpid.workbench import ensemble, export, predict, train
+from limpid.workbench import ensemble, train
 
 OPTIONS: dict[str, Any] = {
     "model": "mlp", "hidden": (8,), "epochs": 3, "device": "cpu", "precision": "float32", "training__matmul": "default",

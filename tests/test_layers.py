@@ -33,7 +33,7 @@ FOLDERS = {
 MAY_IMPORT = {
     "__init__": BASE
     | FOLDERS
-    | {"config_reader", "estimators", "workbench"},  # types only; test_public_list.py holds it to that
+    | {"config_reader", "estimators", "finished", "workbench"},  # types only; test_public_list.py holds it to that
     "__main__": {"cli"},
     "errors": set(),
     "catalogue": {"errors"},
@@ -56,8 +56,9 @@ MAY_IMPORT = {
     "wiring": BASE | FOLDERS | {"defaults", "start"},
     "scoring": BASE | FOLDERS | {"wiring"},
     "members": BASE | FOLDERS | {"start", "wiring"},
-    "execution": BASE | FOLDERS | {"members", "scoring", "wiring"},
-    "workbench": BASE | FOLDERS | {"config_reader", "defaults", "execution", "members", "start", "wiring", "recipe"},
+    "opening": BASE | FOLDERS | {"config_reader", "members", "recipe", "start", "wiring"},
+    "workbench": BASE | FOLDERS | {"config_reader", "members", "opening", "scoring", "wiring"},
+    "finished": {"record", "reporting", "deploy"},
     "fitting": BASE | FOLDERS | {"wiring"},
     "estimators": BASE | FOLDERS | {"config_reader", "fitting"},
     "commands": {
@@ -67,11 +68,12 @@ MAY_IMPORT = {
         "config_reader",
         "recipe",
         "record",
+        "finished",
         "workbench",
         "reporting",
         "deploy",
     },
-    "cli": {"errors", "commands", "config", "config_reader", "record", "workbench", "reporting"},
+    "cli": {"errors", "commands", "config", "config_reader", "record", "workbench", "finished", "reporting"},
 }
 # Parts that can be read and run without torch.
 NO_TORCH = {

@@ -266,9 +266,16 @@ def test_ctrl_c_while_the_data_are_read(limpid: Limpid, monkeypatch: pytest.Monk
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("limpid.workbench._load_data", interrupted)
+    monkeypatch.setattr("limpid.opening.load_data", interrupted)
     done = limpid("train", "moons", "--out", "run")
     assert done.code == 130
     assert done.err.startswith("Error: Interrupted")
     assert "Traceback" not in done.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("steps", [1, 7, 40])
+def test_a_run_ends_after_so_many_steps(tmp_path: Path, steps: int) -> None:
+    run = package.train("moons", size=100, batch_size=16, training__steps=steps, out=tmp_path / "run")
+    assert run.events("end")[-1]["step"] == steps
+    assert run.events("result")[-1]["accuracy"] > 0

@@ -28,7 +28,7 @@ def predict(
     quiet: Quiet = False,
 ) -> None:
     """Answer for new samples with a run's best network."""
-    from limpid.workbench import predict as predict_samples
+    from limpid.finished import predict as predict_samples
 
     predictions = predict_samples(run, source, out=out)
     if top is not None:
@@ -61,7 +61,7 @@ def generate(
     if source is not None:
         if prompt is not None:
             raise ConfigError("--prompt is for language models and --source for translation and captions: give one.")
-        from limpid.workbench import translate
+        from limpid.finished import translate
 
         texts, remarks = translate(run, source)
         print("\n".join(texts))
@@ -69,7 +69,7 @@ def generate(
             for line in remarks:
                 print(line, file=sys.stderr)
         return
-    from limpid.workbench import generate as generate_text
+    from limpid.finished import generate as generate_text
 
     how = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     print(generate_text(run, prompt or "", length=length, **how))
@@ -85,7 +85,7 @@ def forecast(
 ) -> None:
     """Continue a series beyond its end, with an interval, and say how simple forecasts would have done."""
     from limpid.deploy.tables_out import check_path, write_table
-    from limpid.workbench import forecast as forecast_series
+    from limpid.finished import forecast as forecast_series
 
     if out is not None:
         check_path(out)
@@ -105,7 +105,7 @@ def export(
     format_: Annotated[list[str] | None, typer.Option("--format", help="safetensors, torch, onnx (repeatable)")] = None,
 ) -> None:
     """Write a run's best network for use elsewhere, each format checked against the live network."""
-    from limpid.workbench import export as export_network
+    from limpid.finished import export as export_network
 
     formats = tuple(format_ or ("safetensors", "torch", "onnx"))
     for result in export_network(run, out or run / "export", formats=formats):

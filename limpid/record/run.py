@@ -222,6 +222,11 @@ def _remove_leftovers(path: Path) -> None:
     checkpoints.remove_leftovers(path / CHECKPOINTS)
 
 
+def open_run(run: Run | str | Path) -> Run:
+    """The run itself, or the one in this folder, opened for reading."""
+    return run if isinstance(run, Run) else Run.open(Path(run))
+
+
 @contextlib.contextmanager
 def _released_on_error(lock: RunLock) -> Iterator[None]:
     try:

@@ -141,7 +141,7 @@ def fit(
         saved_at = time.perf_counter()
 
     model.train()
-    while position.epoch < plan.num_epochs and not position.stopping.exhausted:
+    while position.epoch < plan.num_epochs and position.step < plan.num_steps and not position.stopping.exhausted:
         unread: list[Tensor] = []  # losses still on the device
         last = parts.train.num_batches - 1
         clock = pulse = time.perf_counter()

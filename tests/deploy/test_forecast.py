@@ -35,7 +35,13 @@ def write(path: Path, values: list[float]) -> Path:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("forecast")
     write(folder / "wave.csv", seasonal())
-    options = {"model__options": {"units": 32}, "epochs": 40, "data__horizon": 3, "data__form": "series", "record__report": False}
+    options = {
+        "model__options": {"units": 32},
+        "epochs": 40,
+        "data__horizon": 3,
+        "data__form": "series",
+        "record__report": False,
+    }
     train(folder / "wave.csv", target="value", model="lstm", out=str(folder / "run"), **options)
     return folder
 
