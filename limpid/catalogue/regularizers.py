@@ -14,7 +14,7 @@ REGULARIZERS: Catalogue[Part] = Catalogue(
         Part(
             name="weight_decay",
             home="limpid.optim.param_groups:param_groups",
-            what="weights shrink a little at every step: --weight-decay",
+            what="weights shrink a little at every step: --weight-decay 0.01",
             source="Hanson & Pratt 1988; Loshchilov & Hutter 2019 (arXiv 1711.05101)",
             year=1988,
             aliases=("decoupled weight decay",),

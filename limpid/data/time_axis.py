@@ -151,7 +151,7 @@ def arrange_times(frame: pl.DataFrame, named: str | None, how: str, origin: str)
 
 
 def _first_problem(time_S: Floats, axis: TimeAxis) -> tuple[int, str] | None:
-    """The first row whose time does not follow on the one before, and what is wrong with it."""
+    """The first row whose time goes back, or else does not follow on the one before, and what is wrong with it."""
     if len(time_S) < 2:
         return None
     step_S = np.diff(time_S)
@@ -159,7 +159,8 @@ def _first_problem(time_S: Floats, axis: TimeAxis) -> tuple[int, str] | None:
     wrong = np.flatnonzero(np.abs(step_S - usual) > SAME * max(abs(usual), 1e-12))
     if len(wrong) == 0:
         return None
-    row = int(wrong[0]) + 1
+    back = np.flatnonzero(step_S < 0)  # told first: of rows out of order, the first one looks like a gap
+    row = int((back if len(back) else wrong)[0]) + 1
     before, now = axis.text_of(time_S[row - 1]), axis.text_of(time_S[row])
     if now == before:
         return row, f"the time {now} occurs twice"

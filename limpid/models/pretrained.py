@@ -7,6 +7,8 @@ with the published statistics and not with those of the training split.
 from __future__ import annotations
 
 import difflib
+import sys
+from contextlib import redirect_stdout
 from typing import Any
 
 import torch
@@ -63,7 +65,8 @@ def _find(name: str, known: tuple[str, ...]) -> tuple[str, str]:
     timm_names = [] if name.startswith("torchvision/") else _timm_names()
     if bare.split(".")[0] in timm_names:  # timm writes name.weights
         return "timm", bare
-    near = difflib.get_close_matches(bare, [*known, *torchvision_names, *timm_names], n=3, cutoff=0.6)
+    names = dict.fromkeys([*known, *torchvision_names, *timm_names])  # both libraries have some
+    near = difflib.get_close_matches(bare, names, n=3, cutoff=0.6)
     hint = f"Nearest: {', '.join(near)}." if near else f"Known: {', '.join(known)}, and torchvision's and timm's."
     raise ModelError(f"There is no model named {name}. {hint} `limpid models` lists them.")
 
@@ -93,7 +96,8 @@ def _from_torchvision(
         weights = torchvision.models.get_model_weights(name).DEFAULT
         place = f"{torch.hub.get_dir()}/checkpoints/{weights.url.rpartition('/')[2]}"
         try:
-            body = torchvision.models.get_model(name, weights=weights, progress=False)
+            with redirect_stdout(sys.stderr):  # what torch says of a download is no result of ours
+                body = torchvision.models.get_model(name, weights=weights, progress=False)
         except Exception as error:  # libraries raise many kinds here; all mean that the weights could not be had
             raise _no_weights(name, weights.url, place, error) from error
     else:
