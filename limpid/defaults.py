@@ -181,6 +181,8 @@ def _model_for(spec: DataSpec) -> str:
         return "gpt" if spec.task == "tokens" else "lstm"
     if spec.kind != "image":
         return MODEL_FOR_KIND.get(spec.kind, "mlp")
+    if spec.task == "tokens":
+        return "unet"
     channels, height, width = spec.input_shape
     if max(height, width) > CONVOLUTIONAL_SIDE:
         return "resnet18"

@@ -12,9 +12,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from limpid.data.dataset import Dataset, ResidentRows, Split
 from limpid.record.run import Run
-from limpid.spec import DataSpec
 from limpid.workbench import train
 
 SMALL = {"units": 12, "width": 16, "heads": 2, "layers": 1, "channels": 8}  # where an architecture has the option
@@ -53,7 +51,8 @@ def make_small(kind: str, task: str, *, side: int = 12, channels: int = 3, size:
         return Small(source, samples, options={"data__size": size})
     if kind == "image":
         x = random.integers(0, 256, (size, channels, side, side), dtype=np.uint8)
-        return Small(pixel_classes(x), x[:2]) if task == "tokens" else Small(x, x[:2], y, options)
+        classes = (x.mean(axis=1) > 128).astype(np.int64)  # of every pixel
+        return Small(x, x[:2], classes if task == "tokens" else y, options)
     if kind in ("vector", "array"):
         x = random.standard_normal((size, 6) if kind == "vector" else (size, 6, 2, 2)).astype(np.float32)
         return Small(x, x[:2], y, options)
@@ -73,26 +72,6 @@ def make_small(kind: str, task: str, *, side: int = 12, channels: int = 3, size:
         return Small("notes", "", options={"data__size": size})
     texts = [f"{SENTENCES[i % 4]} and {SENTENCES[(i + i // 4) % 4]}" for i in range(size)]
     return Small(texts, texts[:2], y, {**options, "data__form": "texts"})
-
-
-def pixel_classes(x: np.ndarray[Any, Any]) -> Dataset:
-    """Images whose every pixel is dark or bright, as the task of segmentation."""
-    pixels = torch.from_numpy(x)
-    classes = (pixels.float().mean(dim=1) > 128).long().flatten(1)
-    num = len(x) * 3 // 4
-    spec = DataSpec(
-        name="pixels", kind="image", task="tokens", input_shape=tuple(x.shape[1:]), num_outputs=2,
-        output_shape=(classes.shape[1],), classes=("dark", "bright"), scale_mean=(0.5,) * x.shape[1],
-        scale_std=(0.3,) * x.shape[1], num_train=num, num_valid=len(x) - num,
-        preparation={"kind": "image", "size": list(x.shape[2:]), "colour": "rgb", "fit": "crop"},
-    )  # fmt: skip
-
-    def part(rows: slice) -> Split:
-        index = torch.arange(len(x))[rows]
-        return Split(ResidentRows((pixels[rows],)), classes[rows], index=index)
-
-    held_out = part(slice(num, None))
-    return Dataset(spec, part(slice(0, num)), held_out, lambda: held_out, "pixels", {"split": {}, "notes": []})
 
 
 def train_small(small: Small, out: Path, *, steps: int = 1, **options: Any) -> Run:

@@ -113,7 +113,7 @@ def check_answers(run: Run, small: Small, kind: str, task: str) -> None:
         assert len(translate(run, small.samples)[0]) == 2
     elif task == "tokens" and kind == "text":
         assert generate(run, small.samples, length=5, seed=0)
-    elif task != "tokens":
+    elif task != "tokens" or kind == "image":
         answers = predict(run, small.samples)
         assert len(answers.decisions) == 2
         if answers.probabilities is not None:
@@ -157,3 +157,18 @@ def test_an_architecture_trains_in_each_precision(name: str, precision: str, fol
     run = train_small(data_for(part, kind, task), folder / "run", precision=precision, **options_of(part))
     assert_finite(run)
     assert run.header["machine"]["precision"] == precision
+
+
+@pytest.mark.parametrize(
+    ("kind", "task"),
+    [(kind, "classification") for kind in ("image", "vector", "table", "array", "series", "text")]
+    + [(kind, "tokens") for kind in ("text", "pairs", "captions")]
+    + [("image", "regression"), ("image", "tokens")],
+)
+def test_a_run_on_each_kind_of_data_has_a_report(kind: str, task: str, folder: Path) -> None:
+    small = make_small(kind, task, channels=1, size=24)
+    own = {"model": "mlp"} if kind == "array" else {}
+    run = train_small(small, folder / "run", record__report=True, **own)
+    page = (run.path / "report.html").read_text(encoding="utf-8")
+    assert "</html>" in page
+    assert run.header["config"]["model"]["name"] in page

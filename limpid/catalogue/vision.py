@@ -5,6 +5,9 @@ from __future__ import annotations
 from limpid.catalogue.convolutional import MNIST, PATTERN
 from limpid.catalogue.model_part import Counted, ModelPart
 
+# What says where things are must not be moved without them.
+UNMOVED = {"augment.flip": False, "augment.crop": 0, "augment.scale": 1.0}
+
 PARTS = (
     ModelPart(
         name="stn-lenet",
@@ -31,6 +34,7 @@ PARTS = (
         family="convolutional",
         kinds=("image",),
         tasks=("regression",),
+        settings=UNMOVED,
         counted=Counted((1, 32, 32), 4, 98_596, 4_456_960),
     ),
     ModelPart(
@@ -39,11 +43,12 @@ PARTS = (
         what="a class for every pixel: halvings, doublings, and bridges between them",
         source="Ronneberger et al. 2015 (arXiv 1505.04597), small",
         year=2015,
-        pitfall="Targets are the pixels' classes, row by row: task tokens with height x width places.",
+        pitfall="Targets are a whole number for every pixel, (N, H, W) beside the images; negative ones do not count.",
         aliases=("segmentation",),
         family="convolutional",
         kinds=("image",),
         tasks=("tokens",),
+        settings=UNMOVED,
         counted=Counted((1, 32, 32), 4, 118_356, 28_524_544),
     ),
 )

@@ -16,6 +16,7 @@ from limpid.config import DataConfig
 from limpid.data.array_dataset import Arrays, build_dataset
 from limpid.data.dataset import Dataset
 from limpid.data.frames import is_frame
+from limpid.data.masks import masks_dataset
 from limpid.data.origin import named
 from limpid.errors import DataError
 
@@ -40,7 +41,7 @@ def load_array_file(path: Path, config: DataConfig, *, seed: int) -> Dataset:
         if config.test is not None:
             test = _to_pair(read_arrays(Path(config.test)), config, config.test)
             pair = replace(pair, test=(test.x, test.y))
-        return build_dataset(pair, config, seed=seed, name=path.stem)
+        return _dataset(pair, config, seed=seed, name=path.stem)
 
 
 def read_arrays(path: Path) -> Array | dict[str, Array]:
@@ -75,13 +76,19 @@ def load_arrays(
         DataError: no targets, unknown names, or arrays that do not fit each other.
     """
     if y is not None:
-        return build_dataset(Arrays(as_array(source, "X"), as_array(y, "y")), config, seed=seed, name=name)
+        return _dataset(Arrays(as_array(source, "X"), as_array(y, "y")), config, seed=seed, name=name)
     if isinstance(source, tuple) and len(source) == 2:
         pair = Arrays(as_array(source[0], "X"), as_array(source[1], "y"))
-        return build_dataset(pair, config, seed=seed, name=name)
+        return _dataset(pair, config, seed=seed, name=name)
     if hasattr(source, "__getitem__") and hasattr(source, "__len__") and not _is_array_like(source):
-        return build_dataset(_from_torch_dataset(source), config, seed=seed, name=name)
-    return build_dataset(_to_pair(source, config, origin), config, seed=seed, name=name)
+        return _dataset(_from_torch_dataset(source), config, seed=seed, name=name)
+    return _dataset(_to_pair(source, config, origin), config, seed=seed, name=name)
+
+
+def _dataset(arrays: Arrays, config: DataConfig, *, seed: int, name: str) -> Dataset:
+    """A target of three dimensions is a class for every pixel."""
+    build = masks_dataset if arrays.y.ndim == 3 else build_dataset
+    return build(arrays, config, seed=seed, name=name)
 
 
 def as_array(values: Any, name: str) -> Array:

@@ -42,6 +42,7 @@ PIXEL_OPTIONS = (
     "cutout",
     "cutmix",
 )
+PIXELS_STAY = ("jitter", "blur", "noise", "cutout")  # change values, and leave every pixel where it is
 
 
 def build_augment(config: AugmentConfig, spec: DataSpec, seed: int) -> Augment | None:
@@ -59,6 +60,10 @@ def build_augment(config: AugmentConfig, spec: DataSpec, seed: int) -> Augment |
         if spec.cardinalities:
             raise ConfigError("augment.mixup cannot blend categories. Use --set data.encode=onehot, or leave it off.")
         return _Mixed(config, spec, seed)
+    if spec.task == "tokens":
+        moved = [name for name in on if name not in PIXELS_STAY]
+        if moved:
+            raise ConfigError(f"augment.{moved[0]} moves pixels and not their classes. Leave it out.")
     _, height, width = spec.input_shape
     if config.crop and config.crop >= min(height, width):
         raise ConfigError(

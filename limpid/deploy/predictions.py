@@ -25,8 +25,9 @@ LABEL_SEPARATOR = "; "  # between the labels of one multi-label decision
 class Predictions:
     """Answers in the order of the samples.
 
-    `decisions` holds class names, tuples of label names, or floats in the target's units: (N,) for one target and
-    (N, T) for several. `probabilities` is (N, K) in the order of `classes`, None for regression.
+    `decisions` holds class names, tuples of label names (or of the class of every pixel, row by row), or floats in the
+    target's units: (N,) for one target and (N, T) for several. `probabilities` is (N, K) in the order of `classes`,
+    None for regression and for places.
     """
 
     spec: DataSpec

@@ -51,7 +51,8 @@ class Predictor:
         samples = read_samples(source, spec)
         outputs = self._outputs(samples)
         probabilities = self.trained.objective.probabilities(outputs)
-        decisions = self.trained.objective.predict(outputs)
+        pixels = spec.kind == "image" and spec.task == "tokens"
+        decisions = outputs.argmax(dim=2) if pixels else self.trained.objective.predict(outputs)
         return Predictions(
             spec=spec,
             names=samples.names,
@@ -76,6 +77,8 @@ class Predictor:
             return (decisions[:, 0] if spec.num_outputs == 1 else decisions).numpy()
         if spec.task == "multilabel":
             return [tuple(name for name, on in zip(spec.classes, row, strict=True) if on) for row in decisions.tolist()]
+        if spec.task == "tokens":  # row by row
+            return [tuple(spec.classes[k] for k in pixels) for pixels in decisions.tolist()]
         return [spec.classes[k] for k in decisions.tolist()]
 
 
