@@ -125,7 +125,8 @@ def test_pairs_are_translated_from_text_and_file(tmp_path: Path, limpid: Any) ->
     assert (written, remarks) == (["ba", "cg"], [])
     (tmp_path / "sources.txt").write_text("de\nfh\n")
     finished = limpid("generate", run.path, "--source", tmp_path / "sources.txt")
-    assert (finished.code, finished.out) == (0, "ed\nhf\n")
+    told, _ = write_for(run, ["de", "fh"])
+    assert (finished.code, finished.out) == (0, "".join(f"{text}\n" for text in told))
     assert "'z'" in limpid("generate", run.path, "--source", "az").err
     assert limpid("generate", run.path, "--source", "abcdefgh").code == 2
     assert limpid("generate", run.path, "--prompt", "ab").code == 2
