@@ -81,7 +81,7 @@ def data_for(part: ModelPart, kind: str, task: str) -> Small:
 def options_of(part: ModelPart) -> dict[str, Any]:
     small = {f"model__{name}": value for name, value in SMALL.items() if name in part.options}
     if is_large(part):
-        return {"model": part.name, "batch_size": 2, "optimizer": "sgd", "optim__momentum": 0.0}  # no averages on disk
+        return {"model": part.name, "batch_size": 2, "optimizer": "lion"}  # which moves all that has a gradient
     batch = {"batch_size": None} if solved(part) else {}
     return {**small, **batch, **(HIDDEN if part.name == "mlp" else {}), "model": part.name}
 
