@@ -206,6 +206,16 @@ def test_pairs_of_unequal_length(refused: Refused, tmp_path: Path) -> None:
 # Published weights
 
 
+class Alarm:
+    """Whoever unpickles this writes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return Path.touch, (self.path,)
+
+
 @pytest.fixture
 def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file of images; published weights are looked for in this folder alone, and the network is not there."""
@@ -232,3 +242,7 @@ def test_weights_that_do_not_match(refused: Refused, images: Path, tmp_path: Pat
     refused(*command, says=("resnet18", str(place), "Put a copy at"))
     place.write_bytes(b"no weights")
     refused(*command, says=("resnet18", str(place), "Put a copy at"))
+    canary = tmp_path / "canary"
+    torch.save({"conv1.weight": Alarm(canary)}, place)  # weights are read, and no code is run
+    refused(*command, says=("resnet18", str(place), "Put a copy at"))
+    assert not canary.exists()

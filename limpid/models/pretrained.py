@@ -97,6 +97,8 @@ def _from_torchvision(
         place = f"{torch.hub.get_dir()}/checkpoints/{weights.url.rpartition('/')[2]}"
         try:
             with redirect_stdout(sys.stderr):  # what torch says of a download is no result of ours
+                # get_model unpickles whatever lies there; this refuses a file that holds more than tensors before that.
+                weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
                 body = torchvision.models.get_model(name, weights=weights, progress=False)
         except Exception as error:  # libraries raise many kinds here; all mean that the weights could not be had
             raise _no_weights(name, weights.url, place, error) from error
