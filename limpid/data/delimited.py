@@ -112,7 +112,7 @@ def checked_text(data: bytes, name: str, wanted: str = "a table with one row per
         raise DataError(
             f"{name}, line {line}: byte {error.start} (0x{data[error.start]:02x}) is not UTF-8. The file is probably "
             f"in Latin-1 or Windows-1252; save it as UTF-8, for example with: "
-            f"iconv -f WINDOWS-1252 -t UTF-8 {name} > utf8{name[name.rfind('.'):] if '.' in name else ''}"
+            f"iconv -f WINDOWS-1252 -t UTF-8 {name} > utf8{name[name.rfind('.') :] if '.' in name else ''}"
         ) from None
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")

@@ -53,7 +53,7 @@ class Airbench(nn.Module):
         num_filters = 2 * channels * PATCH**2
         self.whiten = nn.Conv2d(channels, num_filters, PATCH)
         self.whiten.weight.requires_grad_(False)
-        nn.init.zeros_(self.whiten.bias)
+        nn.init.zeros_(self.whiten.bias.data)  # type: ignore[union-attr]
         widths = (num_filters, *WIDTHS)
         self.groups = nn.Sequential(*(Group(a, b) for a, b in zip(widths, widths[1:], strict=False)))
         self.head = nn.Linear(WIDTHS[-1], num_outputs, bias=False)
