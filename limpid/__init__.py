@@ -5,8 +5,9 @@
                  goes in  computes   wanted          moves                 happened
 
 `workbench.py` sees one run through these folders, in this order. What stands left of `record/` produces a run, what
-stands right of it reads one, by the verbs of `finished.py`. `spec.py` holds the one value that crosses from the data to
-everybody else, `catalogue/` the names of all parts. `cli.py` is the terminal's edge, `estimators.py` scikit-learn's.
+stands right of it reads one, by the verbs of `finished.py`. `probes/` measure and `doctor/` judges what is wrong.
+`spec.py` holds the one value that crosses from the data to everybody else, `catalogue/` the names of all parts.
+`cli.py` is the terminal's edge, `estimators.py` scikit-learn's.
 
 Three depths, one path:
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from limpid.finished import compare, export, forecast, generate, predict, report
     from limpid.record.run import Run
     from limpid.training.step import train_step
-    from limpid.workbench import find_rate, load_data, train
+    from limpid.workbench import check, diagnose, find_rate, load_data, train
 
 __version__ = "0.1.0"
 
@@ -39,7 +40,9 @@ __all__ = [
     "Regressor",
     "Run",
     "__version__",
+    "check",
     "compare",
+    "diagnose",
     "export",
     "find_rate",
     "forecast",
@@ -57,7 +60,9 @@ _HOMES = {
     "Config": "limpid.config",
     "Regressor": "limpid.estimators",
     "Run": "limpid.record.run",
+    "check": "limpid.workbench",
     "compare": "limpid.finished",
+    "diagnose": "limpid.workbench",
     "export": "limpid.finished",
     "find_rate": "limpid.workbench",
     "forecast": "limpid.finished",

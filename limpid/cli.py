@@ -1,7 +1,7 @@
 """The terminal: parses, calls the workbench, prints. Every command imports its part when it runs, not before.
 
-Exit codes: 0 done; 2 something given cannot be used; 4 training diverged; 5 another process writes the run; 6 the disk
-is full; 130 stopped by Ctrl-C; 143 stopped by SIGTERM.
+Exit codes: 0 done; 2 something given cannot be used; 3 a finding as grave as --fail-on; 4 training diverged; 5 another
+process writes the run; 6 the disk is full; 130 stopped by Ctrl-C; 143 stopped by SIGTERM.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from limpid.commands import ensembles, lists, rates, recipes, transfer, use
+from limpid.commands import doctoring, ensembles, lists, rates, recipes, transfer, use
 from limpid.commands.options import Json, Quiet, RunFolder
 from limpid.errors import ConfigError, LimpidError
 
@@ -33,6 +33,7 @@ app = typer.Typer(
 lists.add_to(app)
 rates.add_to(app)
 use.add_to(app)
+doctoring.add_to(app)
 ensembles.add_to(app)
 recipes.add_to(app)
 transfer.add_to(app)

@@ -258,6 +258,7 @@ class RecordConfig(Section):
     tensorboard: str | None = Field(default=None, description="folder of a TensorBoard mirror of the record")
     mlflow: str | None = Field(default=None, description="tracking URI of an MLflow mirror of the record")
     report: bool = Field(default=True, description="write report.html at the end")
+    doctor: bool = Field(default=True, description="measure before and during training, and say what looks wrong")
 
 
 class Config(Section):

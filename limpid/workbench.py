@@ -13,7 +13,9 @@ from limpid.config_reader import config_from_dict, with_options
 from limpid.data.dataset import Dataset
 from limpid.data.sources import load_data as _load_data
 from limpid.data.sources import named_sources
+from limpid.doctor.diagnosis import Diagnosis
 from limpid.errors import ConfigError, NonFiniteLoss, Stopped
+from limpid.examination import Examiner, check_wiring, diagnose_run
 from limpid.members import as_ensemble, fit_members, join
 from limpid.models.registry import takes_codes
 from limpid.opening import new_run, read_data, refuse_early, reopen, wire_new
@@ -99,6 +101,25 @@ def find_rate(
         return search_rate(wiring.parts, wiring.plan, lowest=lowest, highest=highest, num_steps=num_steps)
 
 
+def check(
+    source: Any = None,
+    *,
+    y: Any = None,
+    model: str | nn.Module | None = None,
+    config: Config | None = None,
+    **options: Any,
+) -> Diagnosis:
+    """Examine data, network and wiring before training, of which nothing is kept; arguments of `train`."""
+    wiring, given = wire_new(source, y, model, config, options)
+    with own_randomness(wiring.config.training.seed):
+        return check_wiring(wiring, given)
+
+
+def diagnose(run: Run | str | Path) -> Diagnosis:
+    """What the checks say of a run's record: ranked findings, each with the number it rests on."""
+    return diagnose_run(open_run(run))
+
+
 def ensemble(*runs: Run | str | Path, out: str | Path | None = None, source: Any = None, y: Any = None) -> Run:
     """The best networks of several runs, of any architectures, as the one network of a new run: the mean of answers.
 
@@ -138,13 +159,17 @@ def execute(wiring: Wiring, run: Run, state: TrainingState | None, observer: Any
     def save(state: TrainingState) -> None:
         run.write_checkpoint(state.progress["step"], encode(state), keep=keep)
 
+    examiner = Examiner(run, observer) if wiring.config.record.doctor and not wiring.members else None
     try:
         observer.wired(wiring, run)
         with StopRequest() as stop, own_randomness(wiring.config.training.seed), wiring.fast_roads():
+            if examiner is not None:
+                examiner.examine(wiring)
             if wiring.members:
                 position = fit_members(wiring, run, observer, stop=stop)
             else:
-                position = fit(wiring.parts, plan, run, observer, save=save, resume=state, stop=stop)
+                watching = (run, observer) if examiner is None else (examiner, examiner)
+                position = fit(wiring.parts, plan, *watching, save=save, resume=state, stop=stop)
         score_run(wiring, run, position)
         run.add("throughput", **throughput(wiring, position, time.perf_counter() - started))
         reason = "early stopping" if position.stopping.exhausted else "all epochs done"

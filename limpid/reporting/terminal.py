@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from limpid.record.run import Run
+from limpid.reporting.finding_lines import finding_line
 from limpid.reporting.overfitting import overfitting_advice
 from limpid.reporting.progress import Progress, encodable, is_terminal, json_line
 from limpid.reporting.reading import Row, read_run, score_title
@@ -51,6 +52,12 @@ class Screen:
 
     def epoch(self, row: Row, valid_row: Row | None) -> None:
         self.progress.epoch(row, valid_row)
+
+    def finding(self, finding: Any) -> None:
+        """The doctor has established something; notes wait for the report."""
+        self.progress.emit("finding", **finding.to_row())
+        if finding.level != "note":
+            self.progress.line(finding_line(finding.to_row()))
 
     def close(self) -> None:
         self.progress.close()

@@ -1,0 +1,1 @@
+"""What is wrong? Rules read the rows of a record, of this run or an old one, and return findings. No torch in here."""

@@ -1,0 +1,87 @@
+"""All checks on one record: the findings, ranked and folded, and what was looked at without finding anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from limpid.doctor.check import Check
+from limpid.doctor.checks import CHECKS
+from limpid.doctor.evidence import Evidence
+from limpid.doctor.finding import LEVELS, Finding
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the checks say of one record.
+
+    Attributes:
+        findings: root causes first; what one of them explains follows it, with `because` set.
+        statistics: by code of each check that could be made, what it measured.
+        unmeasured: codes of the checks whose evidence is not in the record.
+    """
+
+    findings: tuple[Finding, ...]
+    statistics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    unmeasured: tuple[str, ...] = ()
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Codes of the checks that were made and found nothing."""
+        found = {finding.code for finding in self.findings}
+        return tuple(code for code in self.statistics if code not in found)
+
+    @property
+    def root(self) -> Finding | None:
+        """The first of the findings that is more than a note."""
+        return next((finding for finding in self.findings if finding.level != "note"), None)
+
+    def to_row(self) -> dict[str, Any]:
+        """Plain values for the record and for machines."""
+        return {
+            "findings": [finding.to_row() for finding in self.findings],
+            "silent": list(self.silent),
+            "unmeasured": list(self.unmeasured),
+            "statistics": {code: dict(values) for code, values in self.statistics.items()},
+        }
+
+
+def judge(evidence: Evidence, checks: Iterable[Check] = tuple(CHECKS.values())) -> Diagnosis:
+    """Ask every check. The same record gives the same findings."""
+    found: list[Finding] = []
+    statistics: dict[str, Mapping[str, Any]] = {}
+    unmeasured: list[str] = []
+    for check in checks:
+        verdict = check.rule(evidence)
+        if verdict is None:
+            unmeasured.append(check.code)
+            continue
+        statistics[check.code] = verdict.statistics
+        found += [_signed(finding, check) for finding in verdict.findings]
+    return Diagnosis(tuple(rank(found)), statistics, tuple(unmeasured))
+
+
+def rank(findings: Iterable[Finding]) -> list[Finding]:
+    """Graver levels first, within a level root causes first; what a finding explains is folded under it."""
+    rest = sorted(findings, key=lambda finding: (-LEVELS.index(finding.level), CHECKS[finding.code].blame))
+    ranked: list[Finding] = []
+    while rest:
+        root = rest.pop(0)
+        explained = CHECKS[root.code].explains if root.level != "note" else ()
+        folded = [replace(finding, because=root.code) for finding in rest if finding.code in explained]
+        rest = [finding for finding in rest if finding.code not in explained]
+        ranked += [root, *folded]
+    return ranked
+
+
+def _signed(finding: Finding, check: Check) -> Finding:
+    """The finding with what its check lends it."""
+    return replace(
+        finding,
+        code=check.code,
+        name=check.name,
+        cause=finding.cause or check.cause,
+        remedy=finding.remedy or check.remedy,
+        treatments=finding.treatments or check.treatments,
+    )

@@ -1,0 +1,1 @@
+"""What is the case? Experiments on a network and its data, before or after training, that leave both as they were."""
