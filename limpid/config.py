@@ -225,7 +225,9 @@ class TrainingConfig(Section):
         default="auto", description="library of float32 matrix products on a CPU; auto measures"
     )
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps")
-    threads: int | None = Field(default=None, ge=1, description="CPU threads; None: the cores this process may use")
+    threads: int | None = Field(
+        default=None, ge=1, description="CPU threads; None: one per core, one where steps are small"
+    )
     patience: int | None = Field(default=None, ge=0, description="epochs without improvement before stopping; 0: never")
     min_delta: float = Field(default=0.0, ge=0.0, description="least change of the monitored figure that counts")
     baseline: float | None = Field(

@@ -19,7 +19,7 @@ from limpid.data.augment import build_augment
 from limpid.data.dataset import Dataset, Split
 from limpid.data.loader import Loader
 from limpid.defaults import resolve
-from limpid.device import choose_device, choose_precision, machine_facts, prepare_cpu
+from limpid.device import choose_device, choose_precision, machine_facts, prepare_cpu, spare_threads
 from limpid.errors import ConfigError, ModelError
 from limpid.models.cost import layer_table
 from limpid.models.disturbance import disturb
@@ -32,6 +32,7 @@ from limpid.objectives.registry import build_objective
 from limpid.optim.averaging import build_average
 from limpid.optim.regularizers import attach_regularizers
 from limpid.optim.schedules import build_schedule
+from limpid.spec import DataSpec
 from limpid.start import Start, begin, optimizer_of
 from limpid.training.linear_road import onednn_wins, take_onednn_road
 from limpid.training.loop import Parts, Plan
@@ -144,6 +145,7 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None, st
     if training.precision == "auto":
         reasons["training.precision"] = "measured on this machine"
 
+    spare_threads(training.threads, _step_operations(network, spec, training.batch_size))
     channels_last = convolutional and device.type in ("cpu", "cuda")
     network = network.to(device)
     if channels_last:
@@ -221,6 +223,11 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None, st
     if dataset.valid is None:
         return wiring
     return _with_validation(wiring, dataset.valid)
+
+
+def _step_operations(network: Network, spec: DataSpec, batch_size: int) -> float:
+    """Floating-point operations of a training step: three passes of two for each multiply-add."""
+    return 6.0 * batch_size * sum(layer["macs"] for layer in layer_table(network, spec))
 
 
 def _name_of(model_name: str, members: list[dict[str, Any]]) -> str:

@@ -13,7 +13,16 @@ import torch
 from torch import nn
 
 from limpid import device as machine
-from limpid.device import Rates, choose_device, choose_precision, cpu_rates, measure_cpu_rates, prepare_cpu, remembered
+from limpid.device import (
+    Rates,
+    choose_device,
+    choose_precision,
+    cpu_rates,
+    measure_cpu_rates,
+    prepare_cpu,
+    remembered,
+    spare_threads,
+)
 from limpid.errors import ConfigError
 from limpid.training import linear_road
 from limpid.training.linear_road import onednn_wins
@@ -108,3 +117,14 @@ def test_prepare_cpu_flushes_denormals_and_counts_threads() -> None:
     )
     assert done.stdout.strip() == "True"
     assert prepare_cpu(None) == torch.get_num_threads()
+
+
+@pytest.mark.parametrize(("asked", "operations", "threads"), [(None, 1e6, 1), (None, 1e9, 2), (2, 1e6, 2)])
+def test_small_steps_are_not_shared_among_threads(asked: int | None, operations: float, threads: int) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        spare_threads(asked, operations)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)

@@ -5,7 +5,7 @@
 A group is conv 3x3 - max-pool 2 - norm - GELU - conv 3x3 - norm - GELU, of 64, 256 and 256 channels. The first layer is
 not trained but computed: its filters are the principal directions of the training images' 2x2 patches, scaled to unit
 variance, and their negatives. The other convolutions begin as identities as far as their channels go, and the
-normalisations have no scale of their own.
+normalisations have no scale of their own; their shifts learn 64 times faster than the weights.
 
 Shapes: B batch, C channels, H height, W width, P patches, D values of a patch.
 """
@@ -26,6 +26,21 @@ LEAST_SIDE = 26  # pixels; 25 after the first layer, then 12, 6, 3
 FLOOR = 5e-4  # added to the variances, so that directions without any are not blown up
 MOMENTUM = 0.4  # of the running statistics: short runs need quick ones
 OUTPUT_SCALE = 1 / 9
+SHIFT_UNIT = 8  # what one unit of a shift's parameter shifts; gradient descent then moves the shift 8 * 8 times as far
+
+
+class ShiftingNorm(nn.BatchNorm2d):
+    """Batch normalisation without a scale, whose shift is SHIFT_UNIT times its parameter."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, momentum=MOMENTUM)
+        self.weight.requires_grad_(False)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        mean, variance = self.running_mean, self.running_var
+        return F.batch_norm(
+            x_BCHW, mean, variance, self.weight, SHIFT_UNIT * self.bias, self.training, MOMENTUM, self.eps
+        )
 
 
 class Group(nn.Module):
@@ -34,9 +49,9 @@ class Group(nn.Module):
     def __init__(self, channels_in: int, channels: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels_in, channels, 3, padding=1, bias=False)
-        self.norm1 = _shifting_norm(channels)
+        self.norm1 = ShiftingNorm(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm2 = _shifting_norm(channels)
+        self.norm2 = ShiftingNorm(channels)
         for conv in (self.conv1, self.conv2):
             nn.init.dirac_(conv.weight.data[: conv.in_channels])
 
@@ -81,9 +96,3 @@ def build_airbench(config: ModelConfig, spec: DataSpec) -> nn.Module:
             f"Set data.image_size={LEAST_SIDE} or use model.name=convnet."
         )
     return Airbench(channels, spec.num_outputs)
-
-
-def _shifting_norm(channels: int) -> nn.BatchNorm2d:
-    norm = nn.BatchNorm2d(channels, momentum=MOMENTUM)
-    norm.weight.requires_grad_(False)
-    return norm
