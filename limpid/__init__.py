@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from limpid.config import Config
     from limpid.config_reader import load_config
     from limpid.estimators import Classifier, Regressor
-    from limpid.finished import compare, export, forecast, generate, predict, report
+    from limpid.finished import compare, export, forecast, generate, predict, report, translate
     from limpid.record.run import Run
     from limpid.training.step import train_step
-    from limpid.workbench import check, diagnose, find_rate, load_data, train
+    from limpid.workbench import check, diagnose, ensemble, find_rate, load_data, train
 
 __version__ = "0.1.0"
 
@@ -43,6 +43,7 @@ __all__ = [
     "check",
     "compare",
     "diagnose",
+    "ensemble",
     "export",
     "find_rate",
     "forecast",
@@ -53,6 +54,7 @@ __all__ = [
     "report",
     "train",
     "train_step",
+    "translate",
 ]
 
 _HOMES = {
@@ -63,6 +65,7 @@ _HOMES = {
     "check": "limpid.workbench",
     "compare": "limpid.finished",
     "diagnose": "limpid.workbench",
+    "ensemble": "limpid.workbench",
     "export": "limpid.finished",
     "find_rate": "limpid.workbench",
     "forecast": "limpid.finished",
@@ -73,6 +76,7 @@ _HOMES = {
     "report": "limpid.finished",
     "train": "limpid.workbench",
     "train_step": "limpid.training.step",
+    "translate": "limpid.finished",
 }
 
 

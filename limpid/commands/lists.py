@@ -11,8 +11,9 @@ from limpid.commands.options import Json
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    parts = (models, losses, optimizers, schedules, activations, initializers, regularizers, augmentations)
-    for command in (*parts, show, datasets, options):
+    learning = (losses, optimizers, schedules, companions)
+    networks = (models, activations, initializers, regularizers, augmentations)
+    for command in (*networks, *learning, show, datasets, options):
         app.command()(command)
 
 
@@ -59,6 +60,13 @@ def schedules(json: Json = False) -> None:
     from limpid.catalogue.schedules import SCHEDULES
 
     _print_parts(SCHEDULES, json)
+
+
+def companions(json: Json = False) -> None:
+    """List what goes around any optimiser: averages of the weights, slow weights, steps against sharpness."""
+    from limpid.catalogue.companions import COMPANIONS
+
+    _print_parts(COMPANIONS, json)
 
 
 def activations(json: Json = False) -> None:

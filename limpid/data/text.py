@@ -18,7 +18,7 @@ from limpid.data.dataset import Dataset, Split
 from limpid.data.pixels import fits_in_memory
 from limpid.data.split import split_shares
 from limpid.data.text_files import read_text, text_files, text_of
-from limpid.data.vocabulary import Codes, Tokens, Vocabulary, learn_vocabulary
+from limpid.data.vocabulary import Codes, Tokens, learn_vocabulary
 from limpid.data.windows import TokenWindows
 from limpid.errors import DataError
 from limpid.spec import UNKNOWN, DataSpec
@@ -120,12 +120,6 @@ def text_dataset(
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
     digest.update(b"" if test is None else b"\0" + test.encode("utf-8", "surrogatepass"))
     return Dataset(spec, splits["train"], splits.get("valid"), lambda: splits.get("test"), digest.hexdigest(), summary)
-
-
-def prompt_codes(prompt: str, preparation: dict[str, Any]) -> tuple[Codes, list[str]]:
-    """A prompt as tokens (T,), and its pieces that training did not have and that became UNKNOWN."""
-    vocabulary = Vocabulary.from_state(preparation["vocabulary"])
-    return vocabulary.encode(prompt), vocabulary.unknown_in(prompt)
 
 
 def _parts(text: str, config: DataConfig, test: str | None, *, whole_words: bool) -> list[Part]:
