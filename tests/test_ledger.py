@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tools.ledger import SECTIONS, Mark, mistakes, read_ledger, read_marks, summary
+from tools.ledger import SECTIONS, Mark, mistakes, read_ledger, read_marks, read_reasons, summary
 
 # Items per section, in the order of the letters.
 SIZES = dict(zip("ABCOEFGHIJKLMX", (64, 39, 22, 36, 16, 21, 20, 20, 64, 96, 73, 6, 7, 42), strict=True))
@@ -55,8 +55,13 @@ def test_marks_are_found_wherever_they_stand(tmp_path: Path) -> None:
 
 def test_summary_counts() -> None:
     ledger = {"A1": "one", "A2": "two", "B1": "three"}
-    text = summary(ledger, [Mark("A2", "tests/t.py::test", "tests/t.py:1")] * 2)
+    text = summary(ledger, [Mark("A2", "tests/t.py::test", "tests/t.py:1")] * 2, {"B1": "a share price"})
     assert "models and systems: 1 of 2" in text
     assert "missing: A1" in text
     assert text.count("tests/t.py::test") == 1
+    assert "B1   three: not tested, a share price" in text
     assert text.endswith("Proven: 1 of 3 items.")
+
+
+def test_no_item_is_proven_and_excused() -> None:
+    assert not {mark.item for mark in read_marks()} & set(read_reasons())

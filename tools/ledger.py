@@ -1,4 +1,4 @@
-"""Which items of docs/LEDGER.tsv the tests prove. `make ledger` prints it.
+"""Which items of docs/LEDGER.tsv the tests prove, and why the others are not. `make ledger` prints it.
 
 A test proves an item by naming it: `@pytest.mark.spec("A18")`, or several, `@pytest.mark.spec("A18", "X22")`, also
 within `pytest.param(..., marks=pytest.mark.spec("B12"))` and as a module's `pytestmark`. The marks are read from the
@@ -41,8 +41,16 @@ class Mark(NamedTuple):
 
 def read_ledger(path: Path = ROOT / "docs" / "LEDGER.tsv") -> dict[str, str]:
     """Item id -> title, in the order of the file."""
-    lines = path.read_text(encoding="utf-8").splitlines()[1:]
-    return dict(line.split("\t", maxsplit=1) for line in lines)
+    return {item: title for item, title, *_ in _cells(path)}
+
+
+def read_reasons(path: Path = ROOT / "docs" / "LEDGER.tsv") -> dict[str, str]:
+    """Item id -> why no test proves it, where there is such a reason."""
+    return {item: rest[0] for item, _, *rest in _cells(path) if rest}
+
+
+def _cells(path: Path) -> list[list[str]]:
+    return [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()[1:]]
 
 
 def read_marks(folder: Path = ROOT / "tests") -> list[Mark]:
@@ -77,8 +85,8 @@ def mistakes(ledger: dict[str, str], marks: list[Mark]) -> list[str]:
     ]
 
 
-def summary(ledger: dict[str, str], marks: list[Mark]) -> str:
-    """Per section: how many items are proven, by which tests, and which are missing."""
+def summary(ledger: dict[str, str], marks: list[Mark], reasons: dict[str, str]) -> str:
+    """Per section: how many items are proven, by which tests; why others cannot be, and which are still missing."""
     tests: dict[str, list[str]] = defaultdict(list)
     for mark in marks:
         if mark.item is not None and mark.test not in tests[mark.item]:
@@ -91,7 +99,9 @@ def summary(ledger: dict[str, str], marks: list[Mark]) -> str:
         for item in proven:
             lines.append(f"   {item:<4} {ledger[item]}")
             lines += [f"          {test}" for test in tests[item]]
-        missing = [item for item in items if not tests[item]]
+        unproven = [item for item in items if not tests[item]]
+        lines += [f"   {item:<4} {ledger[item]}: not tested, {reasons[item]}" for item in unproven if item in reasons]
+        missing = [item for item in unproven if item not in reasons]
         if missing:
             lines.append(f"   missing: {' '.join(missing)}")
     num_proven = sum(bool(tests[item]) for item in ledger)
@@ -101,7 +111,7 @@ def summary(ledger: dict[str, str], marks: list[Mark]) -> str:
 
 def main() -> int:
     ledger, marks = read_ledger(), read_marks()
-    print(summary(ledger, marks))
+    print(summary(ledger, marks, read_reasons()))
     wrong = mistakes(ledger, marks)
     for line in wrong:
         print(line, file=sys.stderr)

@@ -49,7 +49,7 @@ def test_masks_differ_between_samples_and_between_steps(form: str) -> None:
     assert silent == pytest.approx(0.5, abs=0.05)
 
 
-@pytest.mark.spec("B31")
+@pytest.mark.spec("B31", "K59", "X7")
 def test_share_may_be_told_either_way() -> None:
     assert ClassicDropout(keep=0.6).drop == pytest.approx(0.4)
     assert VariationalDropout(keep=0.8).drop == pytest.approx(0.2)

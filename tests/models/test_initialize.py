@@ -131,7 +131,7 @@ def test_plain_normal_makes_the_variance_of_a_sum_the_number_of_its_inputs() -> 
         assert z.var().item() == pytest.approx(n, rel=0.05)
 
 
-@pytest.mark.spec("E10")
+@pytest.mark.spec("E10", "K37")
 def test_gain_table() -> None:
     table = {"identity": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
     for name, gain in table.items():

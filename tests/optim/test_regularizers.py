@@ -46,7 +46,7 @@ def train(config: RegularizeConfig, steps: int = 20, **options: Any) -> nn.Modul
     return model
 
 
-@pytest.mark.spec("C12")
+@pytest.mark.spec("C12", "X11")
 @pytest.mark.parametrize(
     ("options", "penalty"),
     [

@@ -110,7 +110,7 @@ def test_no_option_is_an_optimisers_too() -> None:
 # Golden values
 
 
-@pytest.mark.spec("O21")
+@pytest.mark.spec("O21", "K52")
 def test_the_golden_values_of_the_ledger() -> None:
     linear = schedule_of(500, schedule="linear", tau=100, final_lr=0.01)
     assert [0.1 * linear(k) for k in (0, 50, 100, 200)] == pytest.approx([0.1, 0.0505, 0.001, 0.001], abs=1e-15)

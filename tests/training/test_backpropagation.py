@@ -157,7 +157,7 @@ def test_small_weights_vanish_and_large_ones_explode() -> None:
     assert gradient(8.0, 10) == pytest.approx(2.0**10)
 
 
-@pytest.mark.spec("O28")
+@pytest.mark.spec("O28", "X27")
 @pytest.mark.parametrize("name", ["tanh", "sigmoid"])
 def test_one_hidden_layer_has_the_corrected_gradients(name: str) -> None:
     f, slope = ACTIVATIONS[name]

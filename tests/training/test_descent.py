@@ -91,7 +91,7 @@ def test_descent_on_a_quadratic_converges_below_two_over_the_curvature(share: fl
     assert ended < 1e-6 * began if converges else ended > 1e3 * began
 
 
-@pytest.mark.spec("O3", "O5")
+@pytest.mark.spec("O3", "O5", "X31")
 @pytest.mark.parametrize("batch_size", [1, 7, 30])
 def test_batch_size_makes_it_stochastic_mini_batch_or_batch_descent(batch_size: int) -> None:
     """The three variants as the lectures write them, on the loader's order: w <- w - eta mean of the batch's grads."""

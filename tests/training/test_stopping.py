@@ -31,7 +31,7 @@ def test_min_delta_rejects_a_small_gain() -> None:
     assert epochs_run([3, 2.8], min_delta=0.5)[1].best == 3
 
 
-@pytest.mark.spec("G4")
+@pytest.mark.spec("G4", "K55", "X20")
 def test_constant_figure_runs_patience_plus_one_epochs_and_a_falling_one_all() -> None:
     assert epochs_run([1.0] * 100, patience=10)[0] == 11
     assert epochs_run([1 / (i + 1) for i in range(100)], patience=10)[0] == 100
