@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from limpid.errors import NonFiniteLoss, Stopped
 from limpid.optim.averaging import Average
 from limpid.training.checkpoint import TrainingState, capture, restore
+from limpid.training.monitors import Monitors
 from limpid.training.nonfinite import explain_nonfinite, nonfinite_weights
 from limpid.training.position import Position
 from limpid.training.rows import Recorder, train_row, write_rows
@@ -100,6 +101,7 @@ def fit(
     save: Callable[[TrainingState], None] | None = None,
     resume: TrainingState | None = None,
     stop: StopRequest | None = None,
+    monitors: Monitors | None = None,
 ) -> Position:
     """Train until the last epoch, until validation stops improving, or until asked to stop.
 
@@ -114,6 +116,7 @@ def fit(
         save: writes a checkpoint; called between steps.
         resume: state of a checkpoint; the run continues from it bit for bit.
         stop: asked between steps whether to leave.
+        monitors: measure at some steps, and change nothing.
 
     Raises:
         NonFiniteLoss: the loss became NaN or infinite; the last good weights have been saved.
@@ -149,6 +152,8 @@ def fit(
             for group, peak_lr in zip(optimizer.param_groups, peak_lrs, strict=True):
                 group["lr"] = peak_lr * parts.schedule(position.step)
             update = number == last or (number + 1) % plan.accumulate == 0
+            if monitors is not None and update:
+                monitors.before(position.step)
             try:
                 loss = parts.step(
                     model,
@@ -204,8 +209,10 @@ def fit(
         position.epoch, position.batch = position.epoch + 1, 0
         position.samples += sum(position.sizes)
         row = train_row(position, optimizer.param_groups[0]["lr"])
-        due = parts.valid is not None and must_evaluate(plan, position.epoch)
-        valid_row = evaluate(parts, plan, context, position) if due else None
+        valid_row = None
+        if parts.valid is not None and must_evaluate(plan, position.epoch):
+            figures = evaluate(parts, parts.valid, context)
+            valid_row = {"split": "valid", "step": position.step, "epoch": position.epoch, **figures}
         write_rows(
             recorder,
             position,
@@ -270,14 +277,12 @@ def clone_weights(parts: Parts) -> dict[str, Tensor]:
         return {name: tensor.detach().clone() for name, tensor in parts.model.state_dict().items()}
 
 
-def evaluate(parts: Parts, plan: Plan, context: Any, position: Position) -> dict[str, Any]:
-    """Loss and metrics of the whole validation split, with the averaged weights where there are any."""
-    assert parts.valid is not None
+def evaluate(parts: Parts, rows: Loader, context: Any) -> dict[str, float]:
+    """Loss and metrics of all these rows in evaluation mode, with the averaged weights where there are any."""
     with nullcontext() if parts.average is None else parts.average.averaged(parts.model):
-        kept, target = collect_outputs(parts.model, parts.valid.epoch(0), context=context, keep=parts.objective.keep)
+        kept, target = collect_outputs(parts.model, rows.epoch(0), context=context, keep=parts.objective.keep)
     loss = parts.objective.kept_loss(kept, target).item()
-    metrics = parts.objective.metrics(kept, target)
-    return {"split": "valid", "step": position.step, "epoch": position.epoch, "loss": loss, **metrics}
+    return {"loss": loss, **parts.objective.metrics(kept, target)}
 
 
 def describe_failure(cause: str, position: Position) -> str:
