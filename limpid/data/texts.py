@@ -122,7 +122,16 @@ def texts_dataset(found: Texts, config: DataConfig, seed: int, *, name: str, ori
         names=found.names,
         origin=origin,
         fingerprint=found.fingerprint,
-        summary={"columns": [], "dropped": [], "notes": [*found.notes, *notes], "vocabulary": len(vocabulary)},
+        summary={
+            "columns": [],
+            "dropped": [],
+            "notes": [*found.notes, *notes],
+            "vocabulary": len(vocabulary),
+            "cut": {
+                "texts": float((lengths > context).mean()),
+                "tokens": float(1.0 - np.minimum(lengths, context).sum() / max(1, lengths.sum())),
+            },
+        },
     )
 
 

@@ -1,0 +1,217 @@
+"""Images in a wrong order, odd images, and augmentation that breaks labels: D04, D14, D18."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from limpid.doctor.check import Check, Threshold
+from limpid.doctor.evidence import Evidence
+from limpid.doctor.finding import Finding, Verdict
+from limpid.doctor.fit_figures import finite
+
+ORDER = Threshold(0.7, "roughness read as (H, W, C) / roughness", "ours", "noise has 1 either way")
+BGR = Threshold(0.04, "mean of channel 3 - mean of channel 1, of 1", "ours", "snow is blue")
+TURNED = Threshold(0.25, "share of a class that turns into one other", "ours", "a guess")
+LOST = Threshold(0.3, "share of training labels lost by augmentation", "USERS.md D14", "strong augmentation loses some")
+REPEATED = Threshold(0.01, "share of images changed alike in two epochs", "USERS.md D14", "certain")
+EMPTY = Threshold(0.05, "share of images of one colour", "ours", "blank pages are natural in scans")
+
+
+def layout(evidence: Evidence) -> Verdict | None:
+    """Whether channels and pixels lie where the shape says."""
+    probe = evidence.probe("pictures")
+    if probe is None:
+        return None
+    order = finite(probe.get("order"))
+    statistics: dict[str, Any] = {"order": order, "shape": probe.get("shape")}
+    if probe.get("channels_last"):
+        finding = Finding(
+            level="warning",
+            symptom=f"Images have the shape {tuple(probe.get('shape') or ())}, which is height, width, channels.",
+            value=float((probe.get("shape") or [0])[0]),
+            threshold=4.0,
+            n=probe.get("n"),
+            remedy="Swap the axes with permute(0, 3, 1, 2); convolutions take channels first.",
+        )
+        return Verdict(statistics, (finding,))
+    if order is not None and order < ORDER.value:
+        finding = Finding(
+            level="warning",
+            symptom=f"Read as height, width, channels the images are {1 / max(order, 1e-9):.2g} times as smooth.",
+            value=order,
+            threshold=ORDER.value,
+            n=probe.get("n"),
+        )
+        return Verdict(statistics, (finding,))
+    means = [finite(mean) for mean in probe.get("channel_means") or ()]
+    if len(means) == 3 and means[0] is not None and means[2] is not None and evidence.option("model.pretrained"):
+        unit = 255.0 if max(mean or 0.0 for mean in means) > 2.0 else 1.0
+        blue = (means[2] - means[0]) / unit
+        statistics["blue"] = blue
+        if blue > BGR.value:
+            finding = Finding(
+                level="note",
+                symptom=f"The third channel is brighter than the first by {blue:.2f}: is the order blue, green, red?",
+                value=blue,
+                threshold=BGR.value,
+                n=probe.get("n"),
+                sure="suspected",
+                cause="OpenCV reads blue first; published weights expect red first.",
+                remedy="If so, turn the channels around.",
+            )
+            return Verdict(statistics, (finding,))
+    return Verdict(statistics)
+
+
+def augmentation(evidence: Evidence) -> Verdict | None:
+    """What becomes of labels: of each class, and of all."""
+    by_neighbours, by_network = evidence.probe("augmented_neighbours"), evidence.probe("augmented")
+    if by_neighbours is None and by_network is None:
+        return None
+    statistics: dict[str, Any] = {}
+    findings: list[Finding] = []
+    for probe, judge in ((by_network, "the network"), (by_neighbours, "its nearest neighbour")):
+        if probe is None:
+            continue
+        clean, kept = finite(probe.get("kept_clean")), finite(probe.get("kept"))
+        statistics[judge] = {"clean": clean, "augmented": kept, "repeated": probe.get("repeated")}
+        pair = next((row for row in probe.get("flows") or () if _is_broken(row)), None)
+        if pair is not None and not findings:
+            findings.append(
+                Finding(
+                    level="warning",
+                    symptom=f"Augmented images of {pair['from']!r} look like {pair['to']!r} to {judge}: "
+                    f"{pair['changed']:.0%}, and {pair['clean']:.0%} of the clean ones.",
+                    value=pair["changed"] - pair["clean"],
+                    threshold=TURNED.value,
+                    where=str(pair["from"]),
+                    n=pair.get("n"),
+                )
+            )
+        elif probe is by_network and clean is not None and kept is not None and clean - kept > LOST.value:
+            findings.append(
+                Finding(
+                    level="warning",
+                    symptom=f"The trained network is right on {clean:.0%} of the training images, and on {kept:.0%} "
+                    "of the same images augmented.",
+                    value=clean - kept,
+                    threshold=LOST.value,
+                    n=probe.get("n"),
+                )
+            )
+        repeated = finite(probe.get("repeated")) or 0.0
+        if repeated > REPEATED.value:
+            findings.append(
+                Finding(
+                    level="warning",
+                    symptom=f"{repeated:.0%} of the images are changed in the same way in two epochs.",
+                    value=repeated,
+                    threshold=REPEATED.value,
+                    n=probe.get("n"),
+                    cause="The random numbers of the augmentation do not depend on the epoch.",
+                    remedy="Derive their seed from epoch and row.",
+                    treatments=(),
+                )
+            )
+    return Verdict(statistics, tuple(findings))
+
+
+def odd_images(evidence: Evidence) -> Verdict | None:
+    """Images of one colour, grey ones among coloured ones, files that could not be read."""
+    probe = evidence.probe("pictures")
+    if probe is None or not finite(probe.get("n")):
+        return None
+    num, flat, grey = probe["n"], finite(probe.get("flat")) or 0.0, finite(probe.get("grey")) or 0.0
+    summary = evidence.header.get("summary")
+    notes = summary.get("notes") if isinstance(summary, Mapping) else None
+    bad = next((m for note in notes or () if (m := re.match(r"(\d+) unreadable image", str(note)))), None)
+    statistics = {"one_colour": flat / num, "grey": grey / num, "unreadable": float(bad[1]) if bad else 0.0}
+    findings = []
+    if flat:
+        findings.append(
+            Finding(
+                level="warning" if flat / num > EMPTY.value else "note",
+                symptom=f"{flat:.0f} of {num} images are of one colour.",
+                value=flat / num,
+                threshold=EMPTY.value,
+                where="one colour",
+                n=num,
+                rows=tuple(str(row) for row in probe.get("flat_rows") or ()),
+            )
+        )
+    if 0 < grey < num / 2:
+        findings.append(
+            Finding(
+                level="note",
+                symptom=f"{grey:.0f} of {num} images are grey among coloured ones.",
+                value=grey / num,
+                threshold=0.0,
+                where="grey",
+                n=num,
+                rows=tuple(str(row) for row in probe.get("grey_rows") or ()),
+                cause="Sources were mixed. If grey goes with a class, the network will learn that.",
+                remedy="Compare the share of grey images per class, or set data.colour=grey.",
+            )
+        )
+    if bad:
+        findings.append(
+            Finding(
+                level="note",
+                symptom=f"{bad[1]} image files could not be read and were left out.",
+                value=float(bad[1]),
+                threshold=0.0,
+                where="unreadable",
+                cause="The files are damaged or no images.",
+                remedy="Repair or remove them.",
+            )
+        )
+    return Verdict(statistics, tuple(findings))
+
+
+def _is_broken(row: Mapping[str, Any]) -> bool:
+    """Whether a class turns into one other, and not merely into anything."""
+    clean, changed, elsewhere = (finite(row.get(key)) for key in ("clean", "changed", "elsewhere"))
+    if clean is None or changed is None or elsewhere is None:
+        return False
+    return changed - clean > TURNED.value and changed > 2 * elsewhere
+
+
+CHECKS = (
+    Check(
+        code="D04",
+        name="image-layout",
+        question="Do channels and pixels lie where the shape says?",
+        rule=layout,
+        when="before",
+        cause="Axes were regrouped (reshape, view) instead of swapped (permute, transpose).",
+        remedy="Use permute(0, 3, 1, 2) where the arrays are made.",
+        thresholds={"order": ORDER, "bgr": BGR},
+        reads=("pictures",),
+    ),
+    Check(
+        code="D14",
+        name="augmentation",
+        question="Do augmented images keep their labels, and differ from epoch to epoch?",
+        rule=augmentation,
+        when="before",
+        cause="The change that is applied turns one class into another, or images into what no class looks like.",
+        remedy="Leave out the change that does it: a half turn makes 9 of 6, a mirror image d of b.",
+        thresholds={"turned": TURNED, "lost": LOST, "repeated": REPEATED},
+        treatments=("less-augment",),
+        reads=("augmented", "augmented_neighbours"),
+    ),
+    Check(
+        code="D18",
+        name="odd-images",
+        question="Are there empty, unreadable or grey images among the others?",
+        rule=odd_images,
+        when="before",
+        cause="Decoding failed quietly, or sources were mixed.",
+        remedy="Look at these files, and leave them out if they show nothing.",
+        thresholds={"empty": EMPTY},
+        treatments=("drop-rows",),
+        reads=("pictures",),
+    ),
+)
