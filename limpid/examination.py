@@ -6,23 +6,34 @@ when: the cheap probes before the first step, the monitors' rows and the epochs 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
+
+from torch import Tensor
 
 from limpid.config import Config
 from limpid.config_reader import with_options
-from limpid.data.loader import Loader
+from limpid.data.bootstrap import resample
+from limpid.data.dataset import Split
+from limpid.data.loader import Batch, Loader
+from limpid.data.shuffle import epoch_order
 from limpid.doctor.checks import CHECKS
 from limpid.doctor.diagnosis import Diagnosis, judge
 from limpid.doctor.evidence import Evidence
+from limpid.doctor.finding import Finding
 from limpid.models.registry import build_model
 from limpid.probes.probe import PROBES, Probe, measure
 from limpid.probes.subject import Subject
 from limpid.record.run import Run
+from limpid.training.loop import evaluate
+from limpid.training.monitor_schedule import plan_monitors, rows_of_a_pass
+from limpid.training.monitors import Monitors, untouched
 from limpid.training.step import autocast
 from limpid.wiring import Wiring, wire
 
 PROBE_ROWS = 256  # training rows that probes look at
+FIXED_ROWS = 1000  # training rows whose loss is held against that of validation, at most
 KEPT_KINDS = ("metric", "monitor", "probe", "finding", "end", "result")
 
 
@@ -37,6 +48,7 @@ class Examiner:
         self.run, self.observer = run, observer
         self.rows: list[Mapping[str, Any]] = [row for row in run.events() if row["kind"] in KEPT_KINDS]
         self._told = {(row["code"], row.get("where", "")) for row in run.events("finding")}
+        self._measure_fixed: Callable[[int], Mapping[str, float] | None] = lambda epoch: None
 
     def add(self, kind: str, **fields: Any) -> None:
         """Record one row."""
@@ -49,6 +61,9 @@ class Examiner:
 
     def epoch(self, row: dict[str, Any], valid_row: dict[str, Any] | None) -> None:
         """An epoch is in the record: show it, and ask what can be asked by now."""
+        fixed = self._measure_fixed(row["epoch"])
+        if fixed is not None:
+            self.add("metric", split="train_fixed", step=row["step"], epoch=row["epoch"], **fixed)
         self.observer.epoch(row, valid_row)
         self.judge("before", "during")
 
@@ -66,10 +81,52 @@ class Examiner:
             self.add("probe", **row)
         self.judge("before")
 
+    def monitors(self, wiring: Wiring) -> Monitors:
+        """What measures while the run goes on; from now on fixed training rows are looked at after epochs."""
+        plan, dataset = wiring.plan, wiring.dataset
+        macs = self.run.header["model"]["macs"]
+        batch = probe_batch(wiring, rows_of_a_pass(macs))
+        num_fixed = 0 if dataset.valid is None else min(FIXED_ROWS, len(dataset.valid), len(dataset.train))
+        schedule = plan_monitors(
+            num_steps=plan.num_steps,
+            num_epochs=plan.num_epochs,
+            batch_size=min((wiring.config.training.batch_size or 1) * plan.accumulate, len(dataset.train)),
+            probe_rows=len(batch.target),
+            fixed_rows=num_fixed,
+            macs=macs,
+        )
+        fixed_rows = wiring.evaluation_loader(training_rows(wiring, num_fixed)[0])
+        context = subject_context(wiring)
+
+        def measure_fixed(epoch: int) -> Mapping[str, float] | None:
+            if epoch not in schedule.epochs:
+                return None
+            with untouched(wiring.network):
+                return evaluate(wiring.parts, fixed_rows, context)
+
+        self._measure_fixed = measure_fixed
+        return Monitors(
+            wiring.network,
+            wiring.parts.optimizer,
+            wiring.objective.loss,
+            batch.inputs,
+            batch.target,
+            schedule,
+            self,
+            context,
+        )
+
+    def conclude(self) -> None:
+        """The run is finished and scored: ask every check, with its predictions at hand."""
+        self._tell(judge(Evidence.of(self.run)).findings)
+
     def judge(self, *moments: str) -> None:
         """Ask the checks of these moments; new findings are recorded and shown."""
         checks = [check for check in CHECKS.values() if check.when in moments]
-        for finding in judge(Evidence(self.run.header, self.rows), checks).findings:
+        self._tell(judge(Evidence(self.run.header, self.rows), checks).findings)
+
+    def _tell(self, findings: Iterable[Finding]) -> None:
+        for finding in findings:
             if (finding.code, finding.where) not in self._told:
                 self._told.add((finding.code, finding.where))
                 self.add("finding", **finding.to_row())
@@ -78,16 +135,7 @@ class Examiner:
 
 def subject_of(wiring: Wiring) -> Subject:
     """The network of a wiring and what probes need to know of it."""
-    split = wiring.dataset.train
-    loader = Loader(
-        split,
-        batch_size=min(PROBE_ROWS, len(split)),
-        seed=wiring.config.training.seed,
-        shuffle=True,
-        device=wiring.plan.device,
-        channels_last=wiring.channels_last,
-    )
-    batch = next(iter(loader.epoch(0)))
+    batch = probe_batch(wiring, PROBE_ROWS)
     spec, config = wiring.dataset.spec, wiring.config
 
     def rewire(options: Mapping[str, Any]) -> Wiring:
@@ -107,8 +155,35 @@ def subject_of(wiring: Wiring) -> Subject:
         config=config,
         fresh=(lambda seed: build_model(config.model, spec, seed=seed)) if named else None,
         rewire=rewire if named else None,
-        context=None if wiring.plan.precision == "float32" else autocast(wiring.plan.device, wiring.plan.precision),
+        context=subject_context(wiring),
     )
+
+
+def subject_context(wiring: Wiring) -> AbstractContextManager[Any] | None:
+    """Arithmetic of the forward pass, as the loop has it."""
+    return None if wiring.plan.precision == "float32" else autocast(wiring.plan.device, wiring.plan.precision)
+
+
+def training_rows(wiring: Wiring, count: int) -> tuple[Split, Tensor]:
+    """So many training rows, drawn by the run's seed, as a split of their own; and their numbers."""
+    split = wiring.dataset.train
+    index = epoch_order(len(split), wiring.config.training.seed, 0)[:count]
+    return resample(split, index), index
+
+
+def probe_batch(wiring: Wiring, count: int) -> Batch:
+    """So many training rows for probes and monitors, as evaluation sees them."""
+    split, index = training_rows(wiring, count)
+    rows = Loader(
+        split,
+        batch_size=len(split),
+        seed=0,
+        shuffle=False,
+        device=wiring.plan.device,
+        channels_last=wiring.channels_last,
+    )
+    batch = next(iter(rows.epoch(0)))
+    return Batch(batch.inputs, batch.target, index.to(wiring.plan.device))
 
 
 def check_wiring(wiring: Wiring, given: Config) -> Diagnosis:
@@ -118,8 +193,3 @@ def check_wiring(wiring: Wiring, given: Config) -> Diagnosis:
     rows += [{"kind": "probe", **row} for row in measure(subject_of(wiring), chosen)]
     evidence = Evidence(wiring.header(given), rows)
     return judge(evidence, [check for check in CHECKS.values() if check.when == "before"])
-
-
-def diagnose_run(run: Run) -> Diagnosis:
-    """Ask every check what the record of a run shows."""
-    return judge(Evidence.of(run))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 from torch import nn
 
@@ -14,19 +15,24 @@ from limpid.data.dataset import Dataset
 from limpid.data.sources import load_data as _load_data
 from limpid.data.sources import named_sources
 from limpid.doctor.diagnosis import Diagnosis
+from limpid.doctor.finding import Finding
 from limpid.errors import ConfigError, NonFiniteLoss, Stopped
-from limpid.examination import Examiner, check_wiring, diagnose_run
+from limpid.examination import Examiner, check_wiring
 from limpid.members import as_ensemble, fit_members, join
 from limpid.models.registry import takes_codes
 from limpid.opening import new_run, read_data, refuse_early, reopen, wire_new
+from limpid.post_mortem import diagnose_run
 from limpid.record.run import Run, open_run
 from limpid.scoring import score_run, throughput
+from limpid.therapy import Audience, Therapist, Therapy
 from limpid.training.checkpoint import TrainingState, encode, state_digest
 from limpid.training.history import Silence
 from limpid.training.loop import fit
 from limpid.training.randomness import own_randomness
 from limpid.training.rate_finder import RateCurve, search_rate
 from limpid.training.signals import StopRequest
+from limpid.trials import in_words
+from limpid.twins import Budget
 from limpid.wiring import Wiring, wire
 
 
@@ -115,9 +121,58 @@ def check(
         return check_wiring(wiring, given)
 
 
-def diagnose(run: Run | str | Path) -> Diagnosis:
-    """What the checks say of a run's record: ranked findings, each with the number it rests on."""
-    return diagnose_run(open_run(run))
+@overload
+def diagnose(run: Run | str | Path, **how: Any) -> Diagnosis: ...
+@overload
+def diagnose(run: Run | str | Path, *, treat: Literal[True], **how: Any) -> Therapy: ...
+def diagnose(run: Run | str | Path, *, treat: bool = False, **how: Any) -> Diagnosis | Therapy:
+    """What the checks say of a run: ranked findings, each with the number it rests on, and its error taken apart.
+
+    What takes the trained network is measured once and written into the record. source=, y= and module= hand over what
+    the run was given in Python; tell= is called with a line before each measurement. With `treat=True` their treatments are tried, and what comes back is what came of that; see `limpid.workbench.treat`
+    for budget=, out=, source= and y=.
+    """
+    return therapise(run, **how) if treat else diagnose_run(open_run(run), **how)
+
+
+def treat(
+    run: Run | str | Path,
+    *,
+    findings: Sequence[Finding] | None = None,
+    budget: str | float = "5m",
+    out: str | Path | None = None,
+    source: Any = None,
+    y: Any = None,
+    audience: Audience | None = None,
+    observer: Any = None,
+) -> Therapy:
+    """Try the treatments of a run's findings in paired trials, and train what really helps to the end as a new run.
+
+    Args:
+        run: what is treated; its record gets a row for each trial, and nothing else of it changes.
+        findings: what is to be treated; None: what a diagnosis finds.
+        budget: of the trials, "5m" or "20000 steps"; the new run comes on top.
+        out: folder of the new run.
+        source, y: the data, where the run had them handed over in Python.
+        audience: is told what is tried; None is silent.
+        observer: shows the progress of the new run.
+
+    Raises ConfigError, ModelError or RecordError when the run cannot be trained again.
+    """
+    opened = open_run(run)
+    therapist = Therapist(opened, source=source, y=y, budget=Budget.parse(budget), audience=audience)
+    if out is not None:
+        refuse_early(RecordConfig(out=str(out)))
+    therapy = therapist.treat(diagnose_run(opened, source=source, y=y).findings if findings is None else findings)
+    if not therapy.patch:
+        return therapy
+    wiring, given = therapist.treated(therapy, None if out is None else str(out))
+    new = new_run(wiring, given)
+    new.add("note", text=f"Treated: {opened.path} with {in_words(therapy.patch)}.")
+    return therapist.concluded(therapy, execute(wiring, new, None, observer))
+
+
+therapise = treat  # under a name that `diagnose` does not hide
 
 
 def ensemble(*runs: Run | str | Path, out: str | Path | None = None, source: Any = None, y: Any = None) -> Run:
@@ -163,13 +218,15 @@ def execute(wiring: Wiring, run: Run, state: TrainingState | None, observer: Any
     try:
         observer.wired(wiring, run)
         with StopRequest() as stop, own_randomness(wiring.config.training.seed), wiring.fast_roads():
+            monitors = None
             if examiner is not None:
                 examiner.examine(wiring)
+                monitors = examiner.monitors(wiring)
             if wiring.members:
                 position = fit_members(wiring, run, observer, stop=stop)
             else:
                 watching = (run, observer) if examiner is None else (examiner, examiner)
-                position = fit(wiring.parts, plan, *watching, save=save, resume=state, stop=stop)
+                position = fit(wiring.parts, plan, *watching, save=save, resume=state, stop=stop, monitors=monitors)
         score_run(wiring, run, position)
         run.add("throughput", **throughput(wiring, position, time.perf_counter() - started))
         reason = "early stopping" if position.stopping.exhausted else "all epochs done"
@@ -182,6 +239,8 @@ def execute(wiring: Wiring, run: Run, state: TrainingState | None, observer: Any
             digest=state_digest(wiring.network.state_dict()),
             seconds=time.perf_counter() - started,
         )
+        if examiner is not None:
+            examiner.conclude()
     except (Stopped, NonFiniteLoss) as error:
         status = "stopped" if isinstance(error, Stopped) else "failed"
         run.add("end", status=status, reason=str(error), seconds=time.perf_counter() - started)

@@ -62,7 +62,15 @@ MAY_IMPORT = {
     "scoring": BASE | FOLDERS | {"wiring"},
     "members": BASE | FOLDERS | {"start", "wiring"},
     "opening": BASE | FOLDERS | {"config_reader", "members", "recipe", "start", "wiring"},
-    "workbench": BASE | FOLDERS | {"config_reader", "members", "examination", "opening", "scoring", "wiring"},
+    "post_mortem": BASE | FOLDERS | {"config_reader", "examination", "opening", "wiring"},
+    "yardstick": BASE | FOLDERS | {"wiring"},
+    "twins": BASE | FOLDERS | {"config_reader", "examination", "opening", "start", "wiring", "yardstick"},
+    "trials": BASE | FOLDERS | {"twins"},
+    "therapy": BASE | FOLDERS | {"config_reader", "start", "trials", "twins", "wiring", "yardstick"},
+    "workbench": BASE
+    | FOLDERS
+    | {"config_reader", "members", "examination", "opening", "post_mortem", "scoring", "therapy", "trials", "twins"}
+    | {"wiring"},
     "finished": {"record", "reporting", "deploy"},
     "fitting": BASE | FOLDERS | {"wiring"},
     "estimators": BASE | FOLDERS | {"config_reader", "fitting"},

@@ -41,11 +41,25 @@ def check(
     _print(check_source(source, model=model, config=override(given, set_ or ()), **options), fail_on, json)
 
 
-def diagnose(run: RunFolder, fail_on: FailOn = None, json: Json = False) -> None:
+def diagnose(
+    run: RunFolder,
+    treat: Annotated[bool, typer.Option("--treat", help="try the remedies, and train what really helps")] = False,
+    budget: Annotated[str, typer.Option(help="of --treat: 90s, 5m, 1h or 20000 steps, without the new run")] = "5m",
+    out: Annotated[Path | None, typer.Option(help="of --treat: folder of the new run")] = None,
+    fail_on: FailOn = None,
+    json: Json = False,
+) -> None:
     """Say what a run's record shows: findings ranked by cause, or that nothing wrong was found and what was checked."""
     from limpid.workbench import diagnose as diagnose_run
 
-    _print(diagnose_run(run), fail_on, json)
+    diagnosis = diagnose_run(run, tell=None if json else lambda line: print(line, file=sys.stderr))
+    if treat:
+        from limpid.commands.treating import treat as treat_run
+
+        _print(diagnosis, None, json)
+        treat_run(run, diagnosis, budget=budget, out=out, json=json)
+    else:
+        _print(diagnosis, fail_on, json)
 
 
 def checks(json: Json = False) -> None:

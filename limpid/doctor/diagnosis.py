@@ -8,6 +8,7 @@ from typing import Any
 
 from limpid.doctor.check import Check
 from limpid.doctor.checks import CHECKS
+from limpid.doctor.error_budget import budget_of
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import LEVELS, Finding
 
@@ -20,11 +21,15 @@ class Diagnosis:
         findings: root causes first; what one of them explains follows it, with `because` set.
         statistics: by code of each check that could be made, what it measured.
         unmeasured: codes of the checks whose evidence is not in the record.
+        budget: the error of a finished run taken apart (doctor/error_budget.py).
+        notes: what could not be looked at, and why.
     """
 
     findings: tuple[Finding, ...]
     statistics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     unmeasured: tuple[str, ...] = ()
+    budget: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def silent(self) -> tuple[str, ...]:
@@ -44,6 +49,8 @@ class Diagnosis:
             "silent": list(self.silent),
             "unmeasured": list(self.unmeasured),
             "statistics": {code: dict(values) for code, values in self.statistics.items()},
+            **({"budget": dict(self.budget)} if self.budget else {}),
+            **({"notes": list(self.notes)} if self.notes else {}),
         }
 
 
@@ -59,7 +66,8 @@ def judge(evidence: Evidence, checks: Iterable[Check] = tuple(CHECKS.values())) 
             continue
         statistics[check.code] = verdict.statistics
         found += [_signed(finding, check) for finding in verdict.findings]
-    return Diagnosis(tuple(rank(found)), statistics, tuple(unmeasured))
+    budget = budget_of(evidence) if evidence.result is not None else None
+    return Diagnosis(tuple(rank(found)), statistics, tuple(unmeasured), budget)
 
 
 def rank(findings: Iterable[Finding]) -> list[Finding]:

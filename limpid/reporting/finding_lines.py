@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from limpid.reporting.budget_lines import budget_lines
 from limpid.reporting.text import plain, value_text
 
 Row = Mapping[str, Any]
@@ -42,4 +43,5 @@ def diagnosis_lines(diagnosis: Row) -> list[str]:
         lines.append(
             f"{len(unmeasured)} could not be made, because the record lacks what they read: {' '.join(unmeasured)}"
         )
-    return lines
+    lines += [f"note: {plain(note)}" for note in diagnosis.get("notes", ())]
+    return lines + (budget_lines(diagnosis["budget"]) if diagnosis.get("budget") else [])

@@ -8,7 +8,6 @@ from typing import Any, TextIO
 
 from limpid.record.run import Run
 from limpid.reporting.finding_lines import finding_line
-from limpid.reporting.overfitting import overfitting_advice
 from limpid.reporting.progress import Progress, encodable, is_terminal, json_line
 from limpid.reporting.reading import Row, read_run, score_title
 from limpid.reporting.text import columns_of, figure, interval, number, percent, plain, seconds, shorten, value_text
@@ -151,7 +150,6 @@ def print_result(run: Run, *, json: bool = False, stream: TextIO | None = None) 
     if isinstance(speed.get("share_of_floor"), int | float):
         parts.append(f"{percent(speed['share_of_floor'])} of what the machine's arithmetic allows")
     lines += [", ".join(parts)] if parts else []
-    lines += overfitting_advice(reading)
     lines.append(f"run    {plain(run.path)}")
     lines += [f"report {plain(report)}"] if report.exists() else []
     _print(lines, stream)

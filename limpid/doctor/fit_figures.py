@@ -1,0 +1,187 @@
+"""Errors of one run on its splits, each with an interval: what every check of the fit and the error budget start from.
+
+An error is a number that is 0 for a perfect network: the share of wrong answers (classification), 1 - R2 (regression),
+or the mean loss per place in nats (tokens).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from limpid.doctor.evidence import Epoch, Evidence
+
+Z = 1.96  # a 95 % interval is so many standard errors to either side
+# Var(e^2) / E(e^2)^2 of a normal error is 2; residuals of real regressions have heavier tails (guess by experience).
+SQUARES = 3.0
+MOST_FIXED = 1000  # fixed training rows that a run looks at, at most; as many as it has for validation
+SHARES = ("accuracy", "token_accuracy", "balanced_accuracy", "exact_match", "macro_f1", "f1")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measured number with its 95 % interval and the samples behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def se(self) -> float:
+        """Standard error, from the width of the interval."""
+        return (self.high - self.low) / (2 * Z)
+
+    def minus(self, other: Estimate) -> Estimate:
+        """The difference of two independent estimates."""
+        difference, half = self.value - other.value, Z * math.hypot(self.se, other.se)
+        return Estimate(difference, difference - half, difference + half, min(self.n, other.n))
+
+    def to_row(self) -> dict[str, float]:
+        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
+
+
+def share_estimate(share: float, n: int) -> Estimate:
+    """A share with Wilson's interval (1927).
+
+    >>> share_estimate(0.9, 10).low
+    0.5958499732047615
+    """
+    if n < 1:
+        return Estimate(share, 0.0, 1.0, 0)
+    middle = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
+    return Estimate(share, max(middle - half, 0.0), min(middle + half, 1.0), n)
+
+
+def finite(value: Any) -> float | None:
+    """The value as a number, or None where it is none."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+class FitFigures:
+    """Errors of the run's best network (that of the epoch whose weights are kept)."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        self.result = evidence.result or {}
+
+    @cached_property
+    def score(self) -> str:
+        """Name of the figure whose error is meant; "" where there is none."""
+        if self.evidence.task == "tokens":
+            return "loss"
+        valid = [epoch.valid for epoch in self.evidence.epochs if epoch.valid]
+        known = self.result or (valid[-1] if valid else {})
+        named = known.get("score")
+        if named in (*SHARES, "r2") and named in known:
+            return str(named)
+        return next((name for name in ("accuracy", "r2", "loss") if finite(known.get(name)) is not None), "")
+
+    @property
+    def unit(self) -> str:
+        """What the error is, for people."""
+        return {"r2": "1 - R2", "loss": "nats per place" if self.evidence.task == "tokens" else "loss"}.get(
+            self.score, "share of wrong answers"
+        )
+
+    @cached_property
+    def evaluated(self) -> list[Epoch]:
+        """Epochs with a finite validation loss."""
+        return [e for e in self.evidence.epochs if e.valid and finite(e.valid.get("loss")) is not None]
+
+    @cached_property
+    def best(self) -> Epoch | None:
+        """The epoch whose weights the run ended with; without a result that of the least validation loss."""
+        kept = self.result.get("epoch")
+        for epoch in self.evaluated:
+            if epoch.epoch == kept:
+                return epoch
+        return min(self.evaluated, key=lambda e: float((e.valid or {})["loss"]), default=None)
+
+    def error(self, row: Mapping[str, Any] | None, n: int) -> Estimate | None:
+        """The error of one row of figures over n samples; None where it holds none."""
+        value = finite((row or {}).get(self.score))
+        if row is None or value is None or n < 1:
+            return None
+        if self.score in SHARES:
+            return share_estimate(min(max(1 - value, 0.0), 1.0), n)
+        if self.score == "r2":
+            half = Z * (1 - value) * math.sqrt(SQUARES / n)
+            return Estimate(1 - value, 1 - value - half, 1 - value + half, n)
+        half = Z * self._loss_deviation / math.sqrt(n)
+        return Estimate(value, value - half, value + half, n)
+
+    @cached_property
+    def train(self) -> Estimate | None:
+        """Of fixed training rows in evaluation mode, by the kept weights or those of the nearest epoch."""
+        if self.best is None or (nearest := self.fixed_near(self.best)) is None:
+            return None
+        sizes = (finite(self.evidence.spec.get(key)) for key in ("num_train", "num_valid"))
+        return self.error(nearest.fixed, int(min((MOST_FIXED, *(size for size in sizes if size)))))
+
+    def fixed_near(self, epoch: Epoch) -> Epoch | None:
+        """The epoch nearest to this one after which fixed training rows were looked at, which is not done after all."""
+        known = [e for e in self.evidence.epochs if e.fixed and finite(e.fixed.get("loss")) is not None]
+        return min(known, key=lambda e: (abs(e.epoch - epoch.epoch), e.epoch), default=None)
+
+    def fixed_loss(self, epoch: Epoch) -> float:
+        """Loss of training rows around this epoch in evaluation mode, or its running mean if that was not measured."""
+        nearest = self.fixed_near(epoch)
+        return epoch.loss if nearest is None else float((nearest.fixed or {})["loss"])
+
+    @cached_property
+    def valid(self) -> Estimate | None:
+        """Of the validation split by the kept weights; it chose them, so it is a little too good."""
+        n = int(finite(self.evidence.spec.get("num_valid")) or 0)
+        return None if self.best is None else self.error(self.best.valid, n)
+
+    @cached_property
+    def test(self) -> Estimate | None:
+        """Of the test split, with the interval that was measured there; None where there is no test split."""
+        if self.result.get("split") != "test":
+            return None
+        estimate = self.error(self.result, int(finite(self.result.get("n")) or 0))
+        bounds = (self.result.get("interval") or {}).get(self.score)
+        if estimate is None or not bounds or any(finite(bound) is None for bound in bounds):
+            return estimate
+        return Estimate(estimate.value, 1 - bounds[1], 1 - bounds[0], estimate.n)
+
+    @cached_property
+    def chance(self) -> float | None:
+        """Error of the best constant answer, where it is known."""
+        if self.score == "r2":
+            return 1.0
+        if self.score == "loss":
+            return finite(self.result.get("chance_loss"))
+        counts = [finite(count) or 0.0 for count in self.evidence.spec.get("class_counts") or ()]
+        if self.score == "accuracy" and self.evidence.task in ("classification", "binary") and sum(counts) > 0:
+            return 1 - max(counts) / sum(counts)
+        return None
+
+    @cached_property
+    def _loss_deviation(self) -> float:
+        """Standard deviation of single samples' losses; where it was not kept, the mean loss itself (a guess)."""
+        losses = (self.evidence.predictions or {}).get("losses")
+        if losses is None or len(losses) < 2:
+            return abs(finite(self.result.get("loss")) or 1.0)
+        import numpy as np
+
+        per_sample = np.asarray(losses, dtype=np.float64).reshape(len(losses), -1).mean(axis=1)
+        deviation = float(np.nanstd(per_sample[np.isfinite(per_sample)])) if np.isfinite(per_sample).any() else 1.0
+        return max(deviation, 1e-12)
+
+    @property
+    def loss_se(self) -> float | None:
+        """Standard error of the validation loss; None without validation rows or kept losses."""
+        n = finite(self.evidence.spec.get("num_valid"))
+        if not n or (self.evidence.predictions or {}).get("losses") is None:
+            return None
+        return self._loss_deviation / math.sqrt(n)
+
+    def text(self, error: float) -> str:
+        """An error for people: `3.2 %`, or three digits with the unit."""
+        return f"{100 * error:.3g} %" if self.score in SHARES else f"{error:.3g}"
