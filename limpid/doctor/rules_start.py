@@ -1,4 +1,4 @@
-"""Does the untrained network know as little as it should? B01."""
+"""Does the untrained network know as little as it should, and is its loss a mean? B01, B02."""
 
 from __future__ import annotations
 
@@ -8,26 +8,55 @@ from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Verdict
 
-FAR = Threshold(0.3, "share of the chance loss", "Karpathy 2019; TheDeepChecker has 1.0", "class weights move it")
+ODD = Threshold(0.3, "share of the loss of knowing nothing", "Karpathy 2019", "usual first weights reach it with K = 2")
+FAR = Threshold(1.0, "share of the loss of knowing nothing", "TheDeepChecker 1.0; neural_net_checklist 0.75", "small")
+SUMMED = Threshold(1.8, "loss of all rows twice / loss of all rows", "TheDeepChecker [1.8, 2.2]; exact here", "none")
 
 
 def first_loss(evidence: Evidence) -> Verdict | None:
-    """|L0 / L* - 1|, with the loss L0 of the fresh network and the loss L* of the best constant answer."""
+    """|L0 / L* - 1|, with the loss L0 of the fresh network and the loss L* of knowing nothing.
+
+    L* is that of the best constant answer, or of equal logits where that is more: a head that does not start with the
+    class frequencies knows less than the best constant, and is no fault.
+    """
     probe = evidence.probe("loss_at_start")
-    if probe is None or not probe["chance"] > 0:
+    if probe is None or not isinstance(probe.get("loss"), int | float):
         return None
-    loss, chance = probe["loss"], probe["chance"]
+    known = [probe[key] for key in ("chance", "equal") if isinstance(probe.get(key), int | float)]
+    if not known or not min(known) > 0:
+        return None
+    loss, chance = float(probe["loss"]), max(known)
     distance = abs(loss / chance - 1) if math.isfinite(loss) else math.inf
     statistics = {"loss": loss, "chance": chance, "distance": distance}
-    if distance <= FAR.value or evidence.header.get("model", {}).get("start"):
+    if distance <= ODD.value or min(known) <= loss <= chance or (evidence.header.get("model") or {}).get("start"):
         return Verdict(statistics)
     side = "below" if loss < chance else "above"
     finding = Finding(
-        level="warning",
+        level="warning" if loss > chance and distance > FAR.value else "note",
         symptom=f"Before the first step the loss is {loss:.3g}, {side} the {chance:.3g} of knowing nothing.",
         value=distance,
-        threshold=FAR.value,
-        n=probe["n"],
+        threshold=FAR.value if distance > FAR.value else ODD.value,
+        n=probe.get("n"),
+    )
+    return Verdict(statistics, (finding,))
+
+
+def summed_loss(evidence: Evidence) -> Verdict | None:
+    """L(all rows twice) / L(all rows): 1 for a mean, 2 for a sum."""
+    probe = evidence.probe("loss_at_start")
+    ratio = None if probe is None else probe.get("doubled")
+    if probe is None or not isinstance(ratio, int | float) or not math.isfinite(ratio):
+        return None
+    statistics = {"doubled": ratio}
+    if not SUMMED.value <= ratio <= 2.2:
+        return Verdict(statistics)
+    n = int(probe.get("n") or 0)
+    finding = Finding(
+        level="warning",
+        symptom=f"The loss of a batch grows with its size: {ratio:.2f} times as much for every row twice.",
+        value=ratio,
+        threshold=SUMMED.value,
+        n=n,
     )
     return Verdict(statistics, (finding,))
 
@@ -39,9 +68,21 @@ CHECKS = (
         question="Is the loss of the fresh network that of knowing nothing?",
         rule=first_loss,
         when="before",
-        cause="The last layer starts too large, the loss is summed instead of averaged, or softmax is applied twice.",
-        remedy="Start the last layer small, and let its bias answer the class frequencies.",
-        thresholds={"far": FAR},
+        cause="The last layer starts too large, or the target is far from the scale that the outputs start with.",
+        remedy="Start the last layer small; let its bias answer the class frequencies, or standardise the target.",
+        thresholds={"odd": ODD, "far": FAR},
+        reads=("loss_at_start",),
+    ),
+    Check(
+        code="B02",
+        name="summed-loss",
+        question="Is the loss a mean over the batch, and not a sum?",
+        rule=summed_loss,
+        when="before",
+        cause="The loss is reduced by a sum, so that the step grows with the batch, and the last batch weighs less.",
+        remedy='Average it (reduction="mean"), and choose the learning rate anew.',
+        thresholds={"summed": SUMMED},
+        explains=("B01",),
         reads=("loss_at_start",),
     ),
 )
