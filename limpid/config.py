@@ -33,6 +33,9 @@ class DataConfig(Section):
     data_dir: str | None = Field(default=None, description="folder with local copies of named data sets")
     target: tuple[str, ...] = Field(default=(), description="column(s) to predict; without a header: its number from 0")
     drop: tuple[str, ...] = Field(default=(), description="columns to leave out")
+    leave_out: tuple[str, ...] = Field(
+        default=(), description="training rows to leave out, by name: a file's, or row 17"
+    )
     types: dict[str, Literal["number", "category", "boolean", "date"]] = Field(
         default_factory=dict, description="column types that override the inferred ones"
     )
@@ -165,6 +168,9 @@ class ObjectiveConfig(PartSection):
     label_smoothing: float | None = Field(default=None, ge=0.0, lt=1.0, description="share moved to the other classes")
     class_weights: Literal["balanced"] | tuple[float, ...] | None = Field(
         default=None, description="weight of each class in the loss, or balanced"
+    )
+    standardise: bool = Field(
+        default=True, description="regression: train in units of the target's deviation, not in its own"
     )
 
 

@@ -24,7 +24,8 @@ from limpid.opening import new_run, read_data, refuse_early, reopen, wire_new
 from limpid.post_mortem import diagnose_run
 from limpid.record.run import Run, open_run
 from limpid.scoring import score_run, throughput
-from limpid.therapy import Audience, Therapist, Therapy
+from limpid.therapist import Therapist
+from limpid.therapy import Audience, Therapy
 from limpid.training.checkpoint import TrainingState, encode, state_digest
 from limpid.training.history import Silence
 from limpid.training.loop import fit
@@ -129,8 +130,9 @@ def diagnose(run: Run | str | Path, *, treat: bool = False, **how: Any) -> Diagn
     """What the checks say of a run: ranked findings, each with the number it rests on, and its error taken apart.
 
     What takes the trained network is measured once and written into the record. source=, y= and module= hand over what
-    the run was given in Python; tell= is called with a line before each measurement. With `treat=True` their treatments are tried, and what comes back is what came of that; see `limpid.workbench.treat`
-    for budget=, out=, source= and y=.
+    the run was given in Python; tell= is called with a line before each measurement.
+    With `treat=True` their treatments are tried, and what comes back is what came of that; see `treat` for budget= and
+    out=.
     """
     return therapise(run, **how) if treat else diagnose_run(open_run(run), **how)
 

@@ -66,10 +66,22 @@ MAY_IMPORT = {
     "yardstick": BASE | FOLDERS | {"wiring"},
     "twins": BASE | FOLDERS | {"config_reader", "examination", "opening", "start", "wiring", "yardstick"},
     "trials": BASE | FOLDERS | {"twins"},
-    "therapy": BASE | FOLDERS | {"config_reader", "start", "trials", "twins", "wiring", "yardstick"},
+    "therapy": BASE | FOLDERS | {"trials", "yardstick"},
+    "therapist": BASE | FOLDERS | {"config_reader", "start", "therapy", "trials", "twins", "wiring", "yardstick"},
     "workbench": BASE
     | FOLDERS
-    | {"config_reader", "members", "examination", "opening", "post_mortem", "scoring", "therapy", "trials", "twins"}
+    | {
+        "config_reader",
+        "members",
+        "examination",
+        "opening",
+        "post_mortem",
+        "scoring",
+        "therapist",
+        "therapy",
+        "trials",
+        "twins",
+    }
     | {"wiring"},
     "finished": {"record", "reporting", "deploy"},
     "fitting": BASE | FOLDERS | {"wiring"},

@@ -11,6 +11,7 @@ from limpid.config import DataConfig
 from limpid.data.dataset import Dataset
 from limpid.data.form_options import refuse_unused
 from limpid.data.frames import FRAME_SUFFIXES, is_frame
+from limpid.data.left_out import without_rows
 from limpid.data.outside import OUTSIDE, load_outside
 from limpid.errors import DataError, nearest
 
@@ -41,7 +42,7 @@ def load_data(source: Any, config: DataConfig, *, seed: int = 0, takes_codes: bo
     """
     dataset = _load(source, config, seed, takes_codes, y)
     refuse_unused(config, dataset)
-    return dataset
+    return without_rows(dataset, config.leave_out) if config.leave_out else dataset
 
 
 def named_sources() -> dict[str, str]:

@@ -34,6 +34,8 @@ def build_objective(config: ObjectiveConfig, spec: DataSpec) -> Objective:
     if spec.task == "regression":
         mean = torch.tensor(spec.target_mean or (0.0,) * spec.num_outputs, dtype=torch.float32)
         std = torch.tensor(spec.target_std or (1.0,) * spec.num_outputs, dtype=torch.float32)
+        if not config.standardise:
+            mean, std = torch.zeros_like(mean), torch.ones_like(std)
         if part.log_rate and min(spec.target_mean, default=1.0) <= 0:
             raise ConfigError(
                 f"objective.loss={part.name} is for counts of 0 or more; the mean of this target is "

@@ -1,0 +1,266 @@
+"""The paired trial of one treatment: twins with and without it, from the same seeds, until the gain is decided.
+
+1. Where a treatment has several doses, each is trained once, from the run's own seed, and the best goes on.
+2. That dose is tried on fresh seeds, at which neither the finding nor the dose was chosen. Pairs are added until the
+   interval of the gain excludes 0, or there is no use in going on (doctor/gain.py).
+3. Where whole trainings are dear, short ones come first, and only what gains there is tried at full length.
+4. The check that found the symptom is asked again about a treated twin: the symptom must be gone, or milder.
+
+A treatment is accepted when its gain is real and its symptom is not as before; otherwise it is withdrawn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from limpid.config import Config
+from limpid.doctor.checks import CHECKS
+from limpid.doctor.evidence import Evidence
+from limpid.doctor.finding import LEVELS, Finding
+from limpid.doctor.gain import LEVEL, LOOKS, Gain, is_decided, measure_gain
+from limpid.doctor.treatment import Patch, Treatment
+from limpid.errors import LimpidError
+from limpid.twins import Nursery, Outcome, OutOfBudget, patched
+
+Symptom = Literal["gone", "milder", "as before", "not measured"]
+MILDER = 0.9  # share of its distance to the limit that a statistic keeps at most; more may be the noise of a training
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of one treatment.
+
+    Attributes:
+        treatment: its name.
+        finding: code of the finding that it is for, and `where` that is.
+        patch: the options that it changes; empty where none would change.
+        figure: what was compared, a loss: lower is better.
+        untreated, treated: means of the figure over the pairs.
+        gain: untreated - treated, with its interval; None where no pair was finished.
+        score: (untreated, treated) means of the headline metric, and its `score_name`.
+        share: of the run's steps that each twin took.
+        symptom: of the finding, in a treated twin.
+        accepted: whether the treatment is kept.
+        reason: why, or why not, in one sentence.
+        trainings: how many were made for it.
+    """
+
+    treatment: str
+    finding: str
+    where: str
+    patch: Patch
+    figure: str
+    accepted: bool
+    reason: str
+    untreated: float | None = None
+    treated: float | None = None
+    gain: Gain | None = None
+    score: tuple[float, float] | None = None
+    score_name: str = ""
+    seeds: tuple[int, ...] = ()
+    share: float = 1.0
+    symptom: Symptom = "not measured"
+    trainings: int = 0
+    seconds: float = 0.0
+
+    def to_row(self) -> dict[str, Any]:
+        """Plain values for the record."""
+        plain = {**vars(self), "patch": dict(self.patch), "level": LEVEL}
+        plain["gain"] = None if self.gain is None else self.gain.to_row()
+        return {key: value for key, value in plain.items() if value is not None}
+
+
+class Trials:
+    """Trials on one run: the trainings behind them are shared, so that an untreated twin is trained once.
+
+    Args:
+        nursery: trains.
+        seed: of the run; trials use the seeds behind it.
+        tell: is told in one line what goes on just now.
+    """
+
+    def __init__(self, nursery: Nursery, seed: int, tell: Callable[[str], None]) -> None:
+        self.nursery, self.seed, self.tell = nursery, seed, tell
+
+    def run(
+        self,
+        base: Config,
+        treatment: Treatment,
+        finding: Finding,
+        evidence: Evidence,
+        *,
+        figure: str,
+        share: float = 1.0,
+        patch: Patch | None = None,
+    ) -> Trial:
+        """Try a treatment on top of a configuration.
+
+        Args:
+            base: what the untreated twins are trained with.
+            evidence: of the run, with `base` for its configuration; treatments read it.
+            figure: what is compared, unless the treatment has a figure of its own.
+            share: of the steps of a whole training that the twins take.
+            patch: the dose, where it is known from a shorter trial.
+
+        Raises OutOfBudget when the time is over before anything can be said.
+        """
+        started = time.perf_counter()
+        figure = treatment.figure or figure
+        about = {"treatment": treatment.name, "finding": finding.code, "where": finding.where, "figure": figure}
+        patches = treatment.patches(evidence, finding) if patch is None else (patch,)
+        if not patches:
+            why = treatment.by_hand or "no option that it would change is other than it should be"
+            return Trial(**about, patch={}, accepted=False, reason=f"not tried: {why}.")
+        twins = _Twins(self.nursery, base, figure, 1.0 if treatment.whole else share)
+        try:
+            dose = self._best_dose(twins, treatment, patches)
+            trial = self._judge(twins, treatment, dose, finding, about)
+        except LimpidError as error:  # the patched run cannot be built, or its data cannot be read
+            trial = Trial(**about, patch=patches[0], accepted=False, reason=f"not possible: {error}")
+        return replace(trial, share=twins.share, trainings=twins.count, seconds=time.perf_counter() - started)
+
+    def _best_dose(self, twins: _Twins, treatment: Treatment, patches: tuple[Patch, ...]) -> Patch:
+        """The dose with the lowest figure from the run's own seed, which no pair uses."""
+        if len(patches) == 1:
+            return patches[0]
+        losses = []
+        for number, patch in enumerate(patches, 1):
+            self.tell(f"{treatment.name}: dose {number} of {len(patches)}, {in_words(patch)}")
+            losses.append(twins.treated(patch, self.seed).judgement.loss)
+        return patches[int(np.argmin(losses))]
+
+    def _judge(
+        self, twins: _Twins, treatment: Treatment, patch: Patch, finding: Finding, about: Mapping[str, Any]
+    ) -> Trial:
+        pairs: list[tuple[Outcome, Outcome]] = []
+        gain: Gain | None = None
+        late = False
+        for look in LOOKS:
+            try:
+                while len(pairs) < look:
+                    known = "" if gain is None else f", gain so far {gain.mean:.3g}"
+                    self.tell(f"{treatment.name}, {in_words(patch)}: pair {len(pairs) + 1} of {look}{known}")
+                    seed = self.seed + 1 + len(pairs)
+                    pairs.append((twins.untreated(seed), twins.treated(patch, seed)))
+            except OutOfBudget:
+                late = True
+                if gain is None:
+                    raise
+                break
+            gain = measure_gain(np.stack([one.judgement.losses_N - two.judgement.losses_N for one, two in pairs]))
+            if is_decided(gain) or treatment.aim == "honesty":
+                break
+        assert gain is not None
+        symptom: Symptom = "not measured"
+        if gain.real or treatment.aim == "honesty":
+            symptom = self._symptom(twins, patch, finding)
+        accepted, reason = _decide(treatment, finding, gain, symptom, late)
+        return Trial(
+            **about,
+            patch=patch,
+            accepted=accepted,
+            reason=reason,
+            untreated=_mean([one.judgement.loss for one, _ in pairs]),
+            treated=_mean([two.judgement.loss for _, two in pairs]),
+            gain=gain,
+            score=(_mean([one.judgement.score for one, _ in pairs]), _mean([two.judgement.score for _, two in pairs])),
+            score_name=pairs[0][0].judgement.name,
+            seeds=tuple(self.seed + 1 + i for i in range(len(pairs))),
+            symptom=symptom,
+        )
+
+    def _symptom(self, twins: _Twins, patch: Patch, finding: Finding) -> Symptom:
+        """The finding's check, asked about a treated twin and, where trials are short, about its untreated sibling."""
+        if finding.code not in CHECKS:
+            return "not measured"
+        try:
+            reads = CHECKS[finding.code].reads
+            treated = twins.treated(patch, self.seed + 1, examined=reads)
+            untreated = twins.untreated(self.seed + 1, examined=reads) if twins.share < 1.0 else None
+        except OutOfBudget:
+            return "not measured"
+        return compare_symptom(finding, treated, untreated)
+
+
+class _Twins:
+    """The trainings of one trial; counts those that were made."""
+
+    def __init__(self, nursery: Nursery, base: Config, figure: str, share: float) -> None:
+        self.nursery, self.base, self.figure, self.share, self.count = nursery, base, figure, share, 0
+
+    def untreated(self, seed: int, *, examined: Sequence[str] | None = None) -> Outcome:
+        return self._train(self.base, seed, None, examined)
+
+    def treated(self, patch: Patch, seed: int, *, examined: Sequence[str] | None = None) -> Outcome:
+        return self._train(patched(self.base, patch), seed, self.base, examined)
+
+    def _train(self, config: Config, seed: int, like: Config | None, examined: Sequence[str] | None) -> Outcome:
+        before = self.nursery.trainings
+        outcome = self.nursery.raise_twin(config, seed, self.figure, share=self.share, like=like, examined=examined)
+        self.count += self.nursery.trainings - before
+        return outcome
+
+
+def compare_symptom(finding: Finding, treated: Outcome, untreated: Outcome | None = None) -> Symptom:
+    """Whether the finding's check still finds it in the treated twin; milder is a milder level, or a statistic nearer
+    to its limit. Without an untreated twin the finding itself is what it is compared with."""
+    now = found_in(finding.code, treated)
+    if now is None:
+        return "not measured"
+    before: tuple[Finding, ...] | None = (finding,) if untreated is None else found_in(finding.code, untreated)
+    if not before:
+        return "not measured"
+    if not now:
+        return "gone"
+    (level, distance), (level_before, distance_before) = _gravity(now), _gravity(before)
+    milder = level < level_before or (level == level_before and distance < MILDER * distance_before)
+    return "milder" if milder else "as before"
+
+
+def found_in(code: str, outcome: Outcome) -> tuple[Finding, ...] | None:
+    """What a check finds in a twin's record; None where it lacks what the check reads."""
+    verdict = CHECKS[code].rule(Evidence(outcome.header, outcome.rows, outcome.judgement.predictions))
+    return None if verdict is None else verdict.findings
+
+
+def _gravity(findings: tuple[Finding, ...]) -> tuple[int, float]:
+    """Of the worst finding: its level, and how far its statistic is beyond the limit."""
+    return max((LEVELS.index(one.level), abs(one.value - one.threshold)) for one in findings)
+
+
+def _decide(treatment: Treatment, finding: Finding, gain: Gain, symptom: Symptom, late: bool) -> tuple[bool, str]:
+    if treatment.aim == "honesty":
+        if finding.sure == "suspected":
+            return False, "it is only suspected; whether the column is known in time is yours to say."
+        if symptom != "gone":
+            return False, f"the symptom is {symptom} without it."
+        return True, "the symptom is gone; the figure without it is the honest one."
+    if gain.harm:
+        return False, "it makes things worse."
+    if not gain.real:
+        ran_out = "; the time was over" if late else ""
+        return False, "no gain." if gain.mean <= 0 else f"the gain is not distinguishable from chance{ran_out}."
+    if symptom == "as before":
+        return False, "the figure gains, but the symptom is as before."
+    return True, "the gain is real" + ("." if symptom == "not measured" else f", and the symptom is {symptom}.")
+
+
+def in_words(patch: Patch) -> str:
+    """`optim.lr = 0.01, training.epochs = 30`."""
+    return ", ".join(f"{path} = {_value(value)}" for path, value in patch.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        shown = ", ".join(map(str, value[:4]))
+        return shown if len(value) <= 4 else f"{shown} ... ({len(value)} in all)"
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value).lower()
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values))
