@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from limpid.config import Config
+from limpid.models.auxiliary import Outputs
 from limpid.spec import DataSpec
 
 if TYPE_CHECKING:
@@ -52,9 +53,13 @@ class Subject:
     context: AbstractContextManager[Any] | None = None
 
     def answer(self, *inputs: Tensor) -> Any:
-        """The network's outputs for these inputs, or for its own rows, in the mode that it is in."""
+        """The network's outputs for these inputs, or for its own rows, in the mode that it is in.
+
+        Of a network that has auxiliary classifiers in training, those of the main one.
+        """
         with self.context or nullcontext():
-            return self.network(*(inputs or self.inputs))
+            outputs = self.network(*(inputs or self.inputs))
+        return outputs.main if isinstance(outputs, Outputs) else outputs
 
     @contextmanager
     def untouched(self) -> Iterator[None]:
