@@ -4,6 +4,7 @@ Layers are heard by hooks, activation functions and attention wherever they are 
 (`F.relu(x)` inside a user's own `forward` too). Nothing is attached when nobody listens.
 
     mean, std    of all values
+    signal       standard deviation between rows: what distinguishes them, root mean square over units
     zero         share of the values of a rectifier that are zero
     dead         share of units of a rectifier that are <= 0 for every row and place
     saturated    share of units of a sigmoid or tanh whose mean slope is below a tenth of the steepest
@@ -32,6 +33,7 @@ from limpid.training.row_geometry import cosine_and_rank
 
 MOST_VALUES = 2**19  # of a layer that are looked at: whole rows, the first ones; half a million take 0.1 ms a pass
 ATTENTION_ROWS = 16  # sequences whose attention weights are computed
+MOST_CALLS = 4  # of one layer or function in a pass that are described; a recurrent one calls itself at every step
 FLAT_SLOPE = 0.1  # of the steepest; below it a unit passes on a tenth of the gradient (USERS.md S06)
 NARROW, EVEN = 0.05, 0.98  # share of the largest entropy; below, a head looks at one place, above, at all alike
 
@@ -61,6 +63,7 @@ class Listener(TorchFunctionMode):
         self.num_rows, self.classes, self.gradients = num_rows, classes, gradients
         self.heard: dict[str, dict[str, Any]] = {}  # numbers are tensors of no dimension, still on the device
         self._names = {module: name for name, module in model.named_modules()}
+        self._times: dict[str, int] = {}
         self._inside: list[nn.Module] = []
         self._unit_dim = -1  # of the layer before: functions keep its layout
 
@@ -76,7 +79,9 @@ class Listener(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         output = func(*args, **(kwargs or {}))
         if func is F.scaled_dot_product_attention:
-            self._note(f"{self._place()}.attention".lstrip("."), _attention(*args, **(kwargs or {})))
+            name = self._next(f"{self._place()}.attention".lstrip("."))
+            if name is not None:
+                self.heard[name] = _attention(*args, **(kwargs or {}))
         else:
             kind = _function_kind(func)
             if kind is not None and isinstance(output, Tensor):
@@ -85,8 +90,11 @@ class Listener(TorchFunctionMode):
                 self._hear(self._place() if own else f"{self._place()}.{kind}".lstrip("."), kind, output)
         return output
 
-    def enter(self, module: nn.Module) -> None:
+    def enter(self, module: nn.Module, args: Any) -> None:
+        """A module is called; what the first layer of all is given is the place "input"."""
         self._inside.append(module)
+        if not self.heard and is_layer(module) and args and isinstance(args[0], Tensor):
+            self._hear("input", "input", args[0])
 
     def leave(self, module: nn.Module, output: Any) -> None:
         """A module has answered."""
@@ -104,15 +112,17 @@ class Listener(TorchFunctionMode):
     def _hear(self, name: str, kind: str, output: Tensor) -> None:
         if not output.is_floating_point() or output.is_nested or output.ndim < 2 or not output.numel():
             return
-        place = self._note(name, {"kind": kind, **self._describe(kind, output)})
+        numbered = self._next(name)
+        if numbered is None:
+            return
+        place = self.heard[numbered] = {"kind": kind, **self._describe(kind, output)}
         if self.gradients and output.requires_grad:
             output.register_hook(lambda gradient: place.update(gradient=_rms(gradient)))
 
-    def _note(self, name: str, values: dict[str, Any]) -> dict[str, Any]:
-        """Write values down under a name; a layer that answers twice gets a number."""
-        times = 1 + sum(known == name or known.startswith(f"{name}#") for known in self.heard)
-        self.heard[name if times == 1 else f"{name}#{times}"] = values
-        return values
+    def _next(self, name: str) -> str | None:
+        """The name for what is heard there now: with a number when it was heard before, None when often enough."""
+        times = self._times[name] = self._times.get(name, 0) + 1
+        return None if times > MOST_CALLS else name if times == 1 else f"{name}#{times}"
 
     @torch.no_grad()
     def _describe(self, kind: str, output: Tensor) -> dict[str, Tensor | int]:
@@ -128,6 +138,7 @@ class Listener(TorchFunctionMode):
             highest_U, lowest = rows.amax(dim=others), rows.amin()
             told: dict[str, Tensor | int] = {"units": rows.shape[unit_dim], "mean": mean}
             told["std"] = torch.linalg.vector_norm(rows - mean) / math.sqrt(rows.numel())
+            told["signal"] = torch.linalg.vector_norm(rows - rows.mean(dim=0)) / math.sqrt(rows.numel())
             told["largest"] = torch.maximum(-lowest, highest_U.amax())
             if kind == "relu":
                 told["zero"] = 1 - rows.sign().mean()
@@ -145,7 +156,7 @@ def listening(model: nn.Module, listener: Listener) -> Iterator[Listener]:
     """While open, the listener hears what the model's layers answer."""
     handles = []
     for module in model.modules():
-        handles.append(module.register_forward_pre_hook(lambda module, _: listener.enter(module)))
+        handles.append(module.register_forward_pre_hook(listener.enter))
         handles.append(module.register_forward_hook(lambda module, _, output: listener.leave(module, output)))
     try:
         with listener:

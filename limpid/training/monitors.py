@@ -10,6 +10,8 @@ Rows that they write, with step = updates made before:
     weight_norm   |w| of the same tensors before the step
     update_norm   |change of w| by the step
     frozen_norm   |w| of parameters that do not learn, and of the statistics that belong to them alone
+    small_moment  Adam and its kin: share of weights with sqrt(s^) < 10 eps, of those that ever had a gradient
+    lost_update   weights of 16 bits: share that a gradient left exactly where they were
     activation    training/listening.py, of fixed training rows in training mode
     modes         loss of these rows in training mode and in evaluation mode
 """
@@ -28,6 +30,7 @@ from limpid.training.monitor_schedule import MonitorSchedule
 from limpid.training.randomness import own_randomness
 from limpid.training.rows import Recorder
 
+SHARE_VALUES = 4096  # of a tensor by which a share of its weights is told, evenly spaced
 MOST_COPIED = 2**26  # weights whose update is measured, first ones first: a quarter of a gigabyte for one step
 
 
@@ -116,6 +119,8 @@ class Monitors:
                 "grad_norm": gradients,
                 "update_norm": norms(dict(zip(kept, updates, strict=True))),
                 "frozen_norm": norms(frozen),
+                "small_moment": small_moments(self.optimizer, learning, step) if step in self.schedule.passes else {},
+                "lost_update": lost_updates(dict(zip(kept, updates, strict=True)), learning),
             }
             read = read_numbers([norm for named in tensors.values() for norm in named.values()])
             for name, named in tensors.items():
@@ -165,6 +170,38 @@ def norms(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def read_numbers(scalars: list[Tensor]) -> Iterator[float]:
     """Scalars as numbers; the host waits for the device once."""
     return map(rounded, torch.stack([*map(torch.Tensor.float, scalars)]).tolist() if scalars else ())
+
+
+@torch.no_grad()
+def small_moments(optimizer: torch.optim.Optimizer, params: dict[str, nn.Parameter], step: int) -> dict[str, Tensor]:
+    """Where an optimiser divides by sqrt(s^) + eps: share of weights, of those with s > 0, whose sqrt(s^) < 10 eps."""
+    groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+    shares = {}
+    for name, p in params.items():
+        group, state = groups[id(p)], optimizer.state.get(p, {})
+        square = state.get("exp_avg_sq", state.get("square"))
+        if isinstance(square, Tensor) and square.shape == p.shape and group.get("eps"):
+            correction = 1 - group["betas"][1] ** (step + 1) if "betas" in group else 1.0
+            values = sample(square)
+            small = values < 100 * group["eps"] ** 2 * correction
+            shares[name] = (small & (values > 0)).sum() / (values > 0).sum()
+    return shares
+
+
+def lost_updates(updates: dict[str, Tensor], params: dict[str, nn.Parameter]) -> dict[str, Tensor]:
+    """Share of 16-bit weights with a gradient that the update left as they were, because it was too small for them."""
+    shares = {}
+    for name, update in updates.items():
+        gradient = params[name].grad
+        if update.dtype in (torch.float16, torch.bfloat16) and gradient is not None and not gradient.is_sparse:
+            wanted = sample(gradient.detach()) != 0
+            shares[name] = ((sample(update) == 0) & wanted).sum() / wanted.sum()
+    return shares
+
+
+def sample(tensor: Tensor) -> Tensor:
+    """At most 4096 values of a tensor, evenly spaced."""
+    return tensor.reshape(-1)[:: -(-tensor.numel() // SHARE_VALUES)]
 
 
 def _noting(gradients: dict[str, Tensor], name: str) -> Callable[[Tensor], None]:

@@ -74,6 +74,8 @@ def test_norms_and_activations_equal_direct_computation() -> None:
     assert relu["kind"] == "relu"
     assert relu["mean"] == pytest.approx(answers[2].mean().item(), rel=1e-5)
     assert relu["std"] == pytest.approx(answers[2].std(correction=0).item(), rel=1e-5)
+    between = (answers[2] - answers[2].mean(dim=0)).square().mean().sqrt()
+    assert relu["signal"] == pytest.approx(between.item(), rel=1e-5)
     assert relu["zero"] == pytest.approx((answers[2] == 0).float().mean().item(), rel=1e-5)
     assert relu["dead"] == (answers[2].amax(dim=0) <= 0).float().mean().item() >= 2 / 8
     slope = (1 - answers[4].square()).mean(dim=0)
@@ -114,7 +116,7 @@ def test_functions_are_heard_where_they_are_called() -> None:
     with torch.no_grad(), listening(model, listener):
         model(torch.randn(5, 1, 6, 6))
     heard = listener.read()
-    assert list(heard) == ["conv", "relu", "inner", "relu#2", "inner#2", "sigmoid", "attention", "head"]
+    assert list(heard) == ["input", "conv", "relu", "inner", "relu#2", "inner#2", "sigmoid", "attention", "head"]
     assert heard["conv"]["units"] == heard["relu"]["units"] == 4
     assert 0.5 < heard["attention"]["entropy"] <= 1  # sigmoids of small numbers are much alike
     assert not any(module._forward_hooks for module in model.modules())
