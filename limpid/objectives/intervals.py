@@ -51,7 +51,7 @@ def interval_of(score: str, prediction: Any, target: Any, *, level: float = 0.95
 
     `prediction` holds what the figure is made of: decisions for accuracy, balanced_accuracy, f1 and macro_f1; values
     for r2, rmse and mae; scores (logits or probabilities) for auc. Shapes are those of the objective's decisions.
-    Shares get Wilson's interval, means Student's, everything else a seeded percentile bootstrap.
+    Shares get Wilson's interval, means Student's, everything else a seeded bootstrap.
     """
     guess, truth = np.asarray(prediction), np.asarray(target)
     rng = np.random.default_rng(seed)
@@ -69,7 +69,7 @@ def interval_of(score: str, prediction: Any, target: Any, *, level: float = 0.95
         return _percentiles(_bootstrap_auc(guess.ravel(), truth.ravel(), rng), level)
     if score in ("r2", "rmse", "mae"):
         columns = len(guess), -1
-        return _percentiles(_bootstrap_errors(score, guess.reshape(columns), truth.reshape(columns), rng), level)
+        return _corrected(*_bootstrap_errors(score, guess.reshape(columns), truth.reshape(columns), rng), level)
     raise AssertionError(f"no interval for {score}")
 
 
@@ -78,6 +78,23 @@ def _percentiles(figures_R: Array, level: float) -> Interval:
         return (math.nan, math.nan)
     low, high = np.nanquantile(figures_R, [(1 - level) / 2, (1 + level) / 2])
     return (float(low), float(high))
+
+
+def _corrected(figures_R: Array, figure: float, level: float) -> Interval:
+    """Percentiles that allow for the bias of the resamples (Efron 1981), which is large for R2 of few samples.
+
+    A resample repeats samples and so holds less spread than the sample; z0 is how far, in deviations of a normal
+    variable, the figure lies from the resamples' median.
+    """
+    known_R = figures_R[np.isfinite(figures_R)]
+    if not len(known_R) or not math.isfinite(figure):
+        return (math.nan, math.nan)
+    below = ((known_R < figure).sum() + 0.5 * (known_R == figure).sum()) / len(known_R)
+    normal = NormalDist()
+    z0 = normal.inv_cdf(min(max(below, 1 / len(known_R)), 1 - 1 / len(known_R)))
+    shares = [normal.cdf(2 * z0 + normal.inv_cdf(share)) for share in ((1 - level) / 2, (1 + level) / 2)]
+    low, high = np.quantile(known_R, shares)
+    return (min(float(low), figure), max(float(high), figure))
 
 
 def _num_resamples(num_samples: int) -> int:
@@ -91,20 +108,24 @@ def _resampled_sums(columns_BC: Array, rng: np.random.Generator) -> Array:
     return np.stack(sums)
 
 
-def _bootstrap_errors(score: str, guess_BT: Array, truth_BT: Array, rng: np.random.Generator) -> Array:
-    size, width = guess_BT.shape
+def _bootstrap_errors(score: str, guess_BT: Array, truth_BT: Array, rng: np.random.Generator) -> tuple[Array, float]:
+    """The figure of each resample, and that of the sample."""
+    size = len(guess_BT)
     truth_BT = truth_BT.astype(np.float64)
     error_BT = guess_BT - truth_BT
-    if score == "mae":
-        return _resampled_sums(np.abs(error_BT), rng).mean(axis=1) / size
     centred_BT = truth_BT - truth_BT.mean(axis=0)  # small numbers, so that the difference of squares is exact
-    sums = _resampled_sums(np.concatenate((error_BT**2, centred_BT, centred_BT**2), axis=1), rng)
-    error_RT, first_RT, second_RT = sums[:, :width], sums[:, width : 2 * width], sums[:, 2 * width :]
-    if score == "rmse":
-        return np.sqrt(error_RT / size).mean(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        spread_RT = second_RT - first_RT**2 / size
-        return np.where(spread_RT > 0, 1 - error_RT / spread_RT, np.nan).mean(axis=1)
+    columns_BC = np.concatenate((np.abs(error_BT), error_BT**2, centred_BT, centred_BT**2), axis=1)
+    sums_RC = np.concatenate((columns_BC.sum(axis=0, keepdims=True), _resampled_sums(columns_BC, rng)))
+    away_RT, error_RT, first_RT, second_RT = np.split(sums_RC, 4, axis=1)
+    if score == "mae":
+        figures = (away_RT / size).mean(axis=1)
+    elif score == "rmse":
+        figures = np.sqrt(error_RT / size).mean(axis=1)
+    else:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            spread_RT = second_RT - first_RT**2 / size
+            figures = np.where(spread_RT > 0, 1 - error_RT / spread_RT, np.nan).mean(axis=1)
+    return figures[1:], float(figures[0])
 
 
 def _bootstrap_confusion(score: str, guess_B: Array, truth_B: Array, rng: np.random.Generator) -> Array:
