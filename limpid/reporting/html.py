@@ -13,6 +13,7 @@ from limpid.errors import RecordError
 from limpid.record.files import write_file
 from limpid.record.run import Run
 from limpid.reporting import curves, facts, figures, sections
+from limpid.reporting.finding_cards import finding_cards
 from limpid.reporting.outcomes import class_names, confusion_of, frequent_confusions
 from limpid.reporting.reading import Reading, read_run, score_title
 from limpid.reporting.text import interval, percent
@@ -54,6 +55,7 @@ def render_report(reading: Reading) -> str:
         reading=reading,
         cards=sections.headline(reading),
         status=sections.status(reading),
+        findings=[card | {"picture": _markup(card["picture"])} for card in finding_cards(reading.findings)],
         metrics=sections.result_metrics(reading),
         score_title=score_title(reading),
         confusions=_confusions(reading),

@@ -35,6 +35,8 @@ class Reading:
     result: Row | None = None
     end: Row | None = None
     throughput: Row | None = None
+    findings: list[Row] = field(default_factory=list)
+    examined: bool = False  # whether the doctor looked at the run at all
     notes: list[str] = field(default_factory=list)
     predictions: dict[str, np.ndarray] = field(default_factory=dict)
     predictions_split: str = "test"
@@ -108,6 +110,10 @@ def read_run(run: Run) -> Reading:
             reading.throughput = row
         elif kind == "note":
             reading.notes.append(plain(row.get("text", "")))
+        elif kind == "finding":
+            reading.findings.append(row)
+        elif kind == "probe":
+            reading.examined = True
         elif kind == "end":
             reading.end = row
     if predictions_file is not None:
