@@ -11,7 +11,7 @@ PYTEST_N := $(PYTEST) -n $(JOBS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow test-accelerator check lint format format-check types layers coverage \
-        ledger readme gallery bench clean
+        ledger readme gallery bench clinic clean
 
 help:  ## print this list
 	@echo 'Limpid. make TARGET, where TARGET is one of:'
@@ -81,6 +81,9 @@ gallery: $(STAMP)  ## rewrite docs/GALLERY.md from the catalogues
 bench: $(STAMP)  ## the speed table, peers included (their own environment in .bench)
 	@$(PY) -m bench
 
+clinic: $(STAMP)  ## how often the doctor is right: sick runs, healthy runs and near misses, into docs/CLINIC.md
+	@$(PY) -m clinic
+
 clean:  ## remove caches and build results (the environments and runs/ stay)
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.* *.egg-info
-	@find limpid tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find limpid tests tools bench clinic -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,98 @@
+"""`python -m clinic`: sick runs, healthy runs and near misses, diagnosed and counted."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from clinic.register import CONDITIONS, tasks
+from clinic.shifts import ROOT, Task, work
+from clinic.summary import bars, document, matrix, misses, per_check, rates
+from clinic.tally import tally
+
+RATES = ROOT / "limpid" / "doctor" / "error_rates.toml"
+DOCUMENT = ROOT / "docs" / "CLINIC.md"
+FAST = 41  # cases of the fast part: every so many-eth of the list, so that all groups are in it
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the command line asks for; the tables go to stdout, a full run into docs/ and the package too."""
+    options = read_command_line(arguments)
+    if options.data is not None:
+        from clinic.real import add_real
+
+        add_real(CONDITIONS, options.data)
+    chosen = tasks(options.half, options.seeds, options.only)
+    if options.fast:
+        chosen = chosen[:: max(1, len(chosen) // FAST)]
+    started = time.perf_counter()
+    rows = work(chosen, num_workers=options.workers, deep=is_deep, stale=options.stale, say=say)
+
+    from limpid.doctor.checks import CHECKS
+
+    names = {code: check.name for code, check in CHECKS.items()}
+    records = tally(rows, CONDITIONS, names)
+    if options.misses:
+        print(misses(rows, CONDITIONS))
+        return 0
+    print(bars(records, rows, CONDITIONS), "\n")
+    print(per_check(records, names), "\n")
+    print(matrix(rows, CONDITIONS, ("sick", "near")))
+    print(f"\n{len(rows)} cases, {time.perf_counter() - started:.0f} s")
+    whole = not (options.only or options.fast or options.seeds) and options.half == "report"
+    if whole:
+        stamp = {"date": date.today().isoformat(), "commit": commit()}
+        head = f"Written by `make clinic` on {stamp['date']} from commit {stamp['commit']}."
+        DOCUMENT.write_text(document(rows, records, CONDITIONS, names, head), encoding="utf-8")
+        RATES.write_text(rates(records, stamp), encoding="utf-8")
+    return 0
+
+
+def read_command_line(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(prog="python -m clinic", description=__doc__)
+    parser.add_argument("--fast", action="store_true", help="a few dozen runs: does everything work?")
+    parser.add_argument("--only", nargs="*", default=(), metavar="WORD", help="codes, groups or parts of names")
+    parser.add_argument("--seeds", type=int, help="of each condition; default 4 of sick, 2 of other ones")
+    parser.add_argument("--half", choices=("calibration", "report"), default="report", help="which seeds")
+    parser.add_argument("--data", type=Path, default=os.environ.get("LIMPID_DATA"), help="folder of real data too")
+    parser.add_argument("--workers", type=int, default=2, help="processes; 0: this one")
+    parser.add_argument("--stale", action="store_true", help="ask the rules again on kept records of earlier sources")
+    parser.add_argument("--misses", action="store_true", help="print what is missed and what fires wrongly, one by one")
+    return parser.parse_args(arguments)
+
+
+def is_deep(task: Task) -> bool:
+    """Whether a case gets the dear measurements: where the check in question reads them, and some healthy ones."""
+    from limpid.doctor.checks import CHECKS
+    from limpid.probes.probe import PROBES
+
+    condition = CONDITIONS[task[0]]
+    dear = {probe.name for probe in PROBES if probe.when != "before"}
+    if condition.group == "healthy":
+        return sum(map(ord, f"{task[0]}{task[1]}")) % 4 == 0
+    return condition.code in CHECKS and bool(dear & set(CHECKS[condition.code].reads))
+
+
+def commit() -> str:
+    """The commit that was measured; "+" where the tree differs from it."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+    return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "limpid", "clinic") else "")
+
+
+def say(text: str) -> None:
+    """Progress goes to stderr, so that stdout holds the tables alone."""
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

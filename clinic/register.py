@@ -1,0 +1,48 @@
+"""Every condition by name, and which seeds of it are for calibrating and which for reporting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from clinic import conditions_bugs, conditions_data, conditions_learning, conditions_signal, near_data
+from clinic.condition import Condition
+from clinic.healthy import healthy
+
+Half = Literal["calibration", "report"]
+
+CONDITIONS: dict[str, Condition] = {
+    condition.name: condition
+    for group in (
+        conditions_bugs.sick(),
+        conditions_data.sick(),
+        conditions_signal.sick(),
+        conditions_learning.sick(),
+        near_data.near(),
+        conditions_bugs.near(),
+        conditions_signal.near(),
+        conditions_learning.near(),
+        healthy(),
+    )
+    for condition in group
+}
+SEEDS = {"sick": 4, "near": 2, "healthy": 2}  # of each half, unless told
+
+
+def seeds_of(condition: Condition, half: Half, num_seeds: int | None) -> list[int]:
+    """Even seeds calibrate, odd ones report; conditions that are held back are reported only."""
+    count = SEEDS[condition.group] if num_seeds is None else num_seeds
+    if half == "calibration":
+        return [] if condition.held_back else [2 * i for i in range(count)]
+    return [2 * i + 1 for i in range(count)]
+
+
+def tasks(half: Half, num_seeds: int | None, only: Iterable[str] = ()) -> list[tuple[str, int]]:
+    """(condition, seed) of a half; `only` keeps codes, groups and parts of names."""
+    words = tuple(only)
+    chosen = [c for c in CONDITIONS.values() if not words or any(_fits(c, word) for word in words)]
+    return [(c.name, seed) for c in chosen for seed in seeds_of(c, half, num_seeds)]
+
+
+def _fits(condition: Condition, word: str) -> bool:
+    return word in (condition.code, condition.group) or word in condition.name

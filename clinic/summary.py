@@ -1,0 +1,205 @@
+"""The clinic's result as text: docs/CLINIC.md, the rates that `limpid checks` shows, and misses for whoever mends."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clinic.condition import Condition
+from clinic.tally import Record, Rows, Share, confusion, false_alarms, fired, usable
+
+FOUND, FIRST, PER_CHECK, PER_RUN = 0.95, 0.80, 0.01, 0.05  # the bars
+
+
+def verdict(passed: bool) -> str:
+    return "pass" if passed else "fail"
+
+
+def pooled(records: Mapping[str, Record], name: str) -> Share:
+    """The sum of a share over all checks."""
+    shares = [getattr(record, name) for record in records.values()]
+    return Share(sum(share.hits for share in shares), sum(share.n for share in shares))
+
+
+def bars(records: Mapping[str, Record], rows: Rows, conditions: Mapping[str, Condition]) -> str:
+    """The bars beside what was measured."""
+    found, first, run = pooled(records, "found"), pooled(records, "first"), false_alarms(rows, conditions)
+    near = pooled(records, "near")
+    judged = [record for record in records.values() if record.found.n]
+    reach = sum(record.found.value >= FOUND for record in judged)
+    noisy = [record.code for record in records.values() if record.false.n and record.false.value > PER_CHECK]
+    lines = [
+        "| bar | asked | measured | |",
+        "| --- | --- | --- | --- |",
+        f"| planted fault among the findings, all kinds together | >= {100 * FOUND:.0f} % | {percent(found)} "
+        f"| {verdict(found.value >= FOUND)} |",
+        f"| kinds of fault of which >= {100 * FOUND:.0f} % are found | all | {reach} of {len(judged)} "
+        f"| {verdict(reach == len(judged))} |",
+        f"| planted fault (or its kin) ranked first | >= {100 * FIRST:.0f} % | {percent(first)} "
+        f"| {verdict(first.value >= FIRST)} |",
+        f"| false alarms per healthy run | <= {100 * PER_RUN:.0f} % | {percent(run)} "
+        f"| {verdict(run.value <= PER_RUN)} |",
+        f"| false alarms per check | <= {100 * PER_CHECK:.0f} % each | above: {', '.join(noisy) or 'none'} "
+        f"| {verdict(not noisy)} |",
+        f"| near misses silent | all | {percent(near)} | {verdict(near.hits == near.n)} |",
+    ]
+    return "\n".join(lines)
+
+
+def percent(share: Share) -> str:
+    """ "97.0 % (95.1-98.2), 388 of 400"."""
+    if not share.n:
+        return "nothing measured"
+    low, high = share.interval
+    return f"{100 * share.value:.1f} % ({100 * low:.1f}-{100 * high:.1f}), {share.hits} of {share.n}"
+
+
+def per_check(records: Mapping[str, Record], names: Mapping[str, str]) -> str:
+    """One line for each check."""
+    lines = [
+        "| check | found | at warning level | first (or kin) | false alarms | notes on healthy | near misses silent |",
+        "| --- | --- | --- | --- | --- | ---: | --- |",
+    ]
+    for code, record in records.items():
+        name = names.get(code, "") if record.exists else "no check"
+        cells = [share.render() for share in (record.found, record.alarmed, record.first, record.false)]
+        lines.append("| " + " | ".join([f"{code} {name}", *cells, str(record.noted), record.near.render()]) + " |")
+    return "\n".join(lines)
+
+
+def matrix(rows: Rows, conditions: Mapping[str, Condition], groups: Sequence[str]) -> str:
+    """Condition by condition: how many runs, and which checks fired on how many of them; what is expected in bold."""
+    table = confusion(rows)
+    lines = ["| condition | runs | checks that fired, in how many runs |", "| --- | ---: | --- |"]
+    for name, counts in table.items():
+        condition = conditions[name]
+        if condition.group not in groups:
+            continue
+        runs = counts["runs"]
+        cells = [
+            f"**{code}** {count}" if code in (condition.code, *condition.kin) and condition.group == "sick"
+            else f"{code} {count}"
+            for code, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if code != "runs"
+        ]  # fmt: skip
+        lines.append(f"| {name} | {runs} | {', '.join(cells) or '-'} |")
+    return "\n".join(lines)
+
+
+def healthy_matrix(rows: Rows, conditions: Mapping[str, Condition]) -> str:
+    """The healthy runs that were warned of something, and the notes by check."""
+    alarmed: Counter[tuple[str, str]] = Counter()
+    for row in usable(rows):
+        if conditions[row["condition"]].group == "healthy":
+            alarmed.update((code, row["condition"]) for code in fired(row, alarms=True))
+    if not alarmed:
+        return "No healthy run was warned of anything."
+    lines = ["| check | healthy condition | runs with a warning |", "| --- | --- | ---: |"]
+    lines += [f"| {code} | {name} | {count} |" for (code, name), count in sorted(alarmed.items())]
+    return "\n".join(lines)
+
+
+def neighbours(conditions: Mapping[str, Condition]) -> str:
+    """What else may legitimately fire, by condition."""
+    lines = ["| condition | as right an answer | legitimate beside it |", "| --- | --- | --- |"]
+    for condition in conditions.values():
+        if condition.kin or condition.also:
+            lines.append(f"| {condition.name} | {', '.join(condition.kin)} | {', '.join(condition.also)} |")
+    return "\n".join(lines)
+
+
+def failures(rows: Rows) -> str:
+    """Cases that did not run."""
+    odd = [row for row in rows if row["status"] in ("error", "refused")]
+    if not odd:
+        return "Every case ran."
+    counts = Counter((row["condition"], row["status"], row.get("reason", "").replace("|", "/")[:160]) for row in odd)
+    lines = ["| condition | how it ended | runs | message |", "| --- | --- | ---: | --- |"]
+    lines += [f"| {name} | {status} | {count} | {reason} |" for (name, status, reason), count in sorted(counts.items())]
+    return "\n".join(lines)
+
+
+def document(
+    rows: Rows, records: Mapping[str, Record], conditions: Mapping[str, Condition], names: Mapping[str, str], head: str
+) -> str:
+    """docs/CLINIC.md."""
+    counts = Counter(conditions[row["condition"]].group for row in usable(rows))
+    return "\n\n".join(
+        [
+            "# The clinic: how often the doctor is right",
+            head,
+            f"{counts['sick']} sick runs of {len({r['condition'] for r in rows if _group(r, conditions) == 'sick'})} "
+            f"conditions, {counts['healthy']} healthy runs, {counts['near']} near misses. Thresholds were fitted on "
+            "even seeds, without the fixtures rings, cancer and diabetes; everything below comes from odd seeds. "
+            "Intervals are Wilson's, at 95 %. A false alarm is a finding at warning level or above on a healthy run.",
+            "## Bars",
+            bars(records, rows, conditions),
+            "## Each check",
+            "Found: among the findings of its sick runs, at any level. Ranked first: it, or another word for the same "
+            "fault, is the root cause that stands first.",
+            per_check(records, names),
+            "## Sick runs: what fired",
+            matrix(rows, conditions, ("sick",)),
+            "## Near misses: what fired",
+            matrix(rows, conditions, ("near",)),
+            "## Healthy runs with a warning",
+            healthy_matrix(rows, conditions),
+            "## Cases that did not run",
+            failures(rows),
+            "## Neighbours that fire legitimately",
+            neighbours({name: conditions[name] for name in dict.fromkeys(row["condition"] for row in rows)}),
+            "",
+        ]
+    ).rstrip() + "\n"  # fmt: skip
+
+
+def _group(row: Mapping[str, Any], conditions: Mapping[str, Condition]) -> str:
+    return conditions[row["condition"]].group
+
+
+def rates(records: Mapping[str, Record], head: Mapping[str, str]) -> str:
+    """error_rates.toml: by code the counts behind sensitivity and false-alarm rate."""
+    lines = [
+        "# Written by `make clinic`: how often each check was right, and how often it cried wolf. See docs/CLINIC.md.",
+        "",
+    ]
+    lines += [f'{key} = "{value}"' for key, value in head.items()]
+    for code, record in records.items():
+        if record.exists and (record.found.n or record.false.n):
+            lines += [
+                "",
+                f"[{code}]",
+                f"found = {record.found.hits}",
+                f"sick = {record.found.n}",
+                f"first = {record.first.hits}",
+                f"false_alarms = {record.false.hits}",
+                f"healthy = {record.false.n}",
+            ]
+    return "\n".join(lines) + "\n"
+
+
+def misses(rows: Rows, conditions: Mapping[str, Condition]) -> str:
+    """What fires wrongly and what is missed, with the statistics: one line each."""
+    lines: list[str] = []
+    for row in usable(rows):
+        condition = conditions[row["condition"]]
+        where = f"{condition.name} seed {row['seed']} ({row['status']}, score {row['score']})"
+        own = row.get("statistics", {})
+        alarms = {one["code"]: one for one in row["findings"] if one["level"] != "note"}
+        if condition.group == "sick" and condition.code not in fired(row):
+            told = own.get(condition.code, "not asked" if condition.code not in row["asked"] else {})
+            lines.append(f"MISS   {condition.code} on {where}; first {row['first'] or '-'}; statistics {told}")
+        elif condition.group == "sick" and row["first"] not in (condition.code, *condition.kin):
+            lines.append(f"RANK   {condition.code} not first on {where}: {row['first']} is, {sorted(alarms)}")
+        if condition.group == "healthy":
+            lines += [
+                f"FALSE  {code} on {where}: {one['symptom']} [{one['where']}] statistics {own.get(code)}"
+                for code, one in alarms.items()
+            ]
+        if condition.group == "near" and condition.code in alarms:
+            told = alarms[condition.code]["symptom"]
+            lines.append(f"NEAR   {condition.code} on {where}: {told} statistics {own.get(condition.code)}")
+    lines += [
+        f"ERROR  {row['condition']} seed {row['seed']}: {row.get('reason')}" for row in rows if row["status"] == "error"
+    ]
+    return "\n".join(sorted(lines))

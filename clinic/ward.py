@@ -1,0 +1,169 @@
+"""One case from data to findings: trained in a temporary folder, diagnosed from its record, told in one row."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import signal
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from clinic.condition import Case, Condition
+
+LONGEST_SECONDS = 180  # of one case; beyond it something hangs
+KEPT = ("run.json", "events.jsonl", "predictions.npz")  # what rules read
+EVERYWHERE = {
+    "device": "cpu",
+    "precision": "float32",
+    "training__matmul": "default",  # measured otherwise, which may differ from run to run
+    "training__threads": 1,
+    "model__compile": "off",
+    "record__report": False,
+}
+
+
+def examine(condition: Condition, seed: int, kept: Path, *, deep: bool) -> dict[str, Any]:
+    """Train, measure and diagnose one case.
+
+    Args:
+        condition: what is planted.
+        seed: of data, weights and order.
+        kept: folder for the record without its weights, so that rules can be asked again.
+        deep: make the dear measurements too, of `limpid check` and those on the trained network.
+
+    Returns a row of plain values; whatever goes wrong becomes its status "error", with the reason.
+    """
+    started = time.perf_counter()
+    row: dict[str, Any] = {"condition": condition.name, "seed": seed, "deep": deep}
+    try:
+        with warnings.catch_warnings(), limited(LONGEST_SECONDS), tempfile.TemporaryDirectory() as folder:
+            warnings.simplefilter("ignore")
+            row |= live(condition, seed, Path(folder), deep=deep)
+            shutil.rmtree(kept, ignore_errors=True)
+            if row["status"] != "refused":
+                kept.mkdir(parents=True)
+                for name in KEPT:
+                    if (Path(folder) / "run" / name).is_file():
+                        shutil.copy(Path(folder) / "run" / name, kept / name)
+                row |= judged(kept)
+    except Exception as error:  # the clinic goes on: what happened is in the row
+        row |= {"status": "error", "reason": f"{type(error).__name__}: {error}"[:500]}
+    return {**row, "seconds": round(time.perf_counter() - started, 2)}
+
+
+def live(condition: Condition, seed: int, folder: Path, *, deep: bool) -> dict[str, Any]:
+    """Let the run happen in folder/run: how it ended, and its score on held-out rows."""
+    import limpid
+    from limpid.errors import LimpidError, NonFiniteLoss
+
+    path = folder / "run"
+    files = folder / "files"
+    files.mkdir()
+    case = condition.build(seed, files)
+    if case.loop is not None:
+        case.loop(path)
+        return {"status": "finished", "score": None}
+    before = measured_before(condition.build(seed, files), seed) if deep else []
+    status, reason = "finished", ""
+    try:
+        limpid.train(case.source, y=case.y, out=path, **arguments(case, seed))
+    except NonFiniteLoss as error:
+        status, reason = "failed", str(error)
+    except LimpidError as error:
+        return {"status": "refused", "reason": f"{type(error).__name__}: {error}"[:500], "score": None}
+    run = limpid.Run.open(path, write=True)
+    try:
+        for probe in before:
+            run.add("probe", **probe)
+        result = (run.events("result") or [{}])[-1]
+    finally:
+        run.close()
+    if deep and status == "finished":
+        measure_after(path, case)
+    score = result.get(result.get("score"))
+    return {"status": status, "reason": reason[:500], "score": score}
+
+
+def arguments(case: Case, seed: int) -> dict[str, Any]:
+    """Of `limpid.train`: the case's own, and what makes every case alike."""
+    return {**EVERYWHERE, "seed": seed, **case.options}
+
+
+def measured_before(case: Case, seed: int) -> list[dict[str, Any]]:
+    """What `limpid check` measures, as rows of the record."""
+    from limpid.errors import LimpidError
+    from limpid.examination import subject_of
+    from limpid.opening import wire_new
+    from limpid.probes.probe import PROBES, measure
+    from limpid.training.randomness import own_randomness
+
+    options = arguments(case, seed)
+    model = options.pop("model", None)
+    try:
+        wiring, _ = wire_new(case.source, case.y, model, None, options)
+        with own_randomness(seed):
+            return list(measure(subject_of(wiring), (probe for probe in PROBES if probe.when == "check")))
+    except LimpidError:
+        return []  # training says the same in a moment
+
+
+def measure_after(path: Path, case: Case) -> None:
+    """What is measured on the trained network goes into the record."""
+
+
+def judged(kept: Path) -> dict[str, Any]:
+    """What all rules say of a kept record."""
+    from limpid.doctor.diagnosis import judge
+    from limpid.doctor.evidence import Evidence
+    from limpid.record.run import Run
+
+    diagnosis = judge(Evidence.of(Run.open(kept)))
+    findings = [
+        {"code": one.code, "level": one.level, "where": one.where, "because": one.because, "value": one.value,
+         "threshold": one.threshold, "symptom": one.symptom}
+        for one in diagnosis.findings
+    ]  # fmt: skip
+    first = diagnosis.root or (diagnosis.findings[0] if diagnosis.findings else None)
+    return {
+        "findings": [{key: plain(value) for key, value in one.items()} for one in findings],
+        "first": first.code if first else "",
+        "asked": sorted(diagnosis.statistics),
+        "statistics": {code: plain(values) for code, values in diagnosis.statistics.items()},
+    }
+
+
+def plain(value: Any, longest: int = 12) -> Any:
+    """Values that fit into a line of JSON: four digits, no NaN, no long lists."""
+    if isinstance(value, bool | str) or value is None:
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in list(value.items())[:longest]}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value[:longest]]
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value)[:80]
+    return float(f"{number:.4g}") if math.isfinite(number) else str(number)
+
+
+@contextmanager
+def limited(seconds: int) -> Iterator[None]:
+    """Raise TimeoutError inside after so many seconds."""
+
+    def give_up(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"not done after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
