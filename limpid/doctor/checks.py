@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from limpid.doctor import (
+    rules_course,
     rules_data_classes,
     rules_data_columns,
     rules_data_images,
@@ -10,6 +11,7 @@ from limpid.doctor import (
     rules_data_shift,
     rules_data_targets,
     rules_data_texts,
+    rules_duplicates,
     rules_fit_answers,
     rules_fit_bias,
     rules_fit_course,
@@ -18,6 +20,8 @@ from limpid.doctor import (
     rules_fit_shortcut,
     rules_fit_splits,
     rules_fit_variance,
+    rules_labels,
+    rules_rate,
     rules_start,
     rules_throughput,
     rules_wiring_dependency,
@@ -33,6 +37,7 @@ CHECKS: dict[str, Check] = {
     check.code: check
     for check in sorted(
         (
+            *rules_course.CHECKS,
             *rules_data_classes.CHECKS,
             *rules_data_columns.CHECKS,
             *rules_data_images.CHECKS,
@@ -40,6 +45,7 @@ CHECKS: dict[str, Check] = {
             *rules_data_shift.CHECKS,
             *rules_data_targets.CHECKS,
             *rules_data_texts.CHECKS,
+            *rules_duplicates.CHECKS,
             *rules_fit_answers.CHECKS,
             *rules_fit_bias.CHECKS,
             *rules_fit_course.CHECKS,
@@ -48,6 +54,8 @@ CHECKS: dict[str, Check] = {
             *rules_fit_shortcut.CHECKS,
             *rules_fit_splits.CHECKS,
             *rules_fit_variance.CHECKS,
+            *rules_labels.CHECKS,
+            *rules_rate.CHECKS,
             *rules_start.CHECKS,
             *rules_throughput.CHECKS,
             *rules_wiring_dependency.CHECKS,

@@ -1,0 +1,205 @@
+"""What did the training loss do? O03 divergence, O04 a plateau from the start, O05 a plateau late."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from limpid.doctor.check import Check, Threshold
+from limpid.doctor.evidence import Evidence
+from limpid.doctor.finding import Finding, Picture, Verdict
+from limpid.doctor.loss_course import LossCourse, course_of
+
+ROSE = Threshold(2.0, "mean loss of the last tenth over the lowest mean", "TheDeepChecker: 2", "losses near zero")
+GAVE_BACK = Threshold(0.5, "share of what had been gained", "ours", "restarts of the rate")
+NO_FALL = Threshold(
+    0.01, "share of the start loss", "USERS: 1 % after an epoch or 200 steps", "tasks hard to learn at all"
+)
+NO_STEPS = 200  # before which a plateau is none
+FLAT_EPOCHS = Threshold(3, "epochs", "USERS", "noise of small validation splits")
+FORK_GAIN = Threshold(0.02, "share of the validation loss", "ours", "one epoch more is little")
+ANNEALED = 0.5  # of the peak: below it the rate has fallen already
+ERRORS = 2.0  # standard errors
+
+
+def divergence(evidence: Evidence) -> Verdict | None:
+    """Loss at the end over the lowest before it, and the share of the gain that is lost."""
+    course = course_of(evidence)
+    if course is None:
+        return None
+    rise = course.end / course.lowest if course.lowest > 0 else math.inf
+    numbers = {"rise": rise, "given_back": course.given_back, "end": course.end, "lowest": course.lowest}
+    above = course.end > ROSE.value * course.start
+    lost = rise > ROSE.value and course.given_back > GAVE_BACK.value and course.lowest < 0.9 * course.start
+    if not (above or lost) or not _rate_is_steady(evidence):
+        return Verdict(numbers)
+    text = f"The loss rose to {course.end:.3g}, {rise:.3g} times its lowest mean of {course.lowest:.3g}."
+    finding = Finding(
+        level="warning",
+        symptom=text,
+        value=rise,
+        threshold=ROSE.value,
+        step=_step_of_lowest(evidence, course),
+        n=course.num,
+        picture=_losses(evidence),
+    )
+    return Verdict(numbers, (finding,))
+
+
+def plateau_from_start(evidence: Evidence) -> Verdict | None:
+    """(L0 - lowest) / L0 after an epoch and 200 steps, where the slope says nothing of a fall either."""
+    course = course_of(evidence)
+    steps = evidence.curve.steps
+    if course is None or not steps:
+        return None
+    gain = (course.bins[0] - course.lowest) / course.start
+    numbers = {"gain": gain, "late_slope": course.late, "late_error": course.late_error}
+    planned = evidence.planned_steps or 0
+    enough = steps[-1] >= max(NO_STEPS, planned // 10) or evidence.ended is not None
+    doubt = ERRORS * course.noise / math.sqrt(max(1, course.num // 10)) / course.start
+    flat = max(gain, course.fall) < NO_FALL.value + doubt and not course.still_falling and course.fall < 0.1
+    if not (enough and flat and evidence.epochs) or course.broken or course.fall < -1:
+        return Verdict(numbers)
+    finding = Finding(
+        level="warning",
+        symptom=f"After {steps[-1]:,} steps the loss is {course.end:.3g}, and it was {course.start:.3g} at the start.",
+        value=gain,
+        threshold=NO_FALL.value,
+        n=course.num,
+        picture=_losses(evidence),
+    )
+    return Verdict(numbers, (finding,))
+
+
+def plateau_late(evidence: Evidence) -> Verdict | None:
+    """Slopes of the last third of the epochs while the rate is high; a fork with a tenth of it confirms."""
+    course, epochs = course_of(evidence), evidence.epochs
+    if course is None or evidence.ended is None or len(epochs) < 2 * FLAT_EPOCHS.value:
+        return None
+    last = epochs[-max(int(FLAT_EPOCHS.value), len(epochs) // 3) :]
+    rates = [epoch.lr for epoch in epochs if math.isfinite(epoch.lr)]
+    held = bool(rates) and rates[-1] >= ANNEALED * max(rates)
+    valid = [_number(epoch.valid.get("loss")) for epoch in last if epoch.valid is not None]
+    train_flat = _is_flat([epoch.loss for epoch in last])
+    valid_flat = len(valid) < FLAT_EPOCHS.value or _is_flat(valid) or valid[-1] > valid[0]
+    gain, error = fork_gain(evidence)
+    numbers = {"flat": train_flat and valid_flat, "held": held, "fork_gain": gain, "fork_error": error}
+    if not (held and valid_flat and course.fall > NO_FALL.value):
+        return Verdict(numbers)
+    confirmed = gain is not None and error is not None and gain > max(ERRORS * error, FORK_GAIN.value)
+    if not (confirmed or (gain is None and train_flat and course.end > 0.05 * course.start)):
+        return Verdict(numbers)
+    text = f"Nothing was gained in the last {len(last)} epochs, while the rate stayed at {rates[-1]:.2g}"
+    more = f"; one epoch at a tenth of it lowers the validation loss by {gain:.1%}." if confirmed else "."
+    finding = Finding(
+        level="warning" if confirmed else "note",
+        symptom=text + more,
+        value=gain if confirmed and gain is not None else float(len(last)),
+        threshold=FORK_GAIN.value if confirmed else FLAT_EPOCHS.value,
+        step=last[0].step,
+        n=len(last),
+        sure="confirmed" if confirmed else "suspected",
+        picture=_losses(evidence),
+    )
+    return Verdict(numbers, (finding,))
+
+
+def fork_gain(evidence: Evidence) -> tuple[float | None, float | None]:
+    """What a tenth of the last rate gains over the last rate in short runs from the end, of the validation loss.
+
+    Returns the mean over the seeds and its standard error, both as shares; None where no fork was made.
+    """
+    probe = evidence.probe("rate_fork") or {}
+    losses: Sequence[Sequence[Any]] = probe.get("valid") or ()
+    if len(losses) < 2:
+        return None, None
+    before = _number((probe.get("before") or {}).get("valid"))
+    pairs = [(_number(a), _number(b)) for a, b in zip(losses[0], losses[1], strict=False)]
+    # The shorter steps must beat both the longer ones and the standing still, which a lucky best epoch is.
+    gains = [(min(b, before) - a) / before for a, b in pairs if math.isfinite(a) and math.isfinite(b) and before > 0]
+    if len(gains) < 2:
+        return None, None
+    return statistics.mean(gains), statistics.stdev(gains) / math.sqrt(len(gains))
+
+
+def _is_flat(values: Sequence[float]) -> bool:
+    """Whether a straight line through the values does not fall beyond its own standard errors."""
+    finite = [value for value in values if math.isfinite(value)]
+    n = len(finite)
+    if n < 3:
+        return False
+    middle, mean = (n - 1) / 2, statistics.mean(finite)
+    spread = sum((i - middle) ** 2 for i in range(n))
+    slope = sum((i - middle) * (value - mean) for i, value in enumerate(finite)) / spread
+    rest = sum((value - mean - slope * (i - middle)) ** 2 for i, value in enumerate(finite)) / (n - 2)
+    return slope > -ERRORS * math.sqrt(rest / spread)
+
+
+def _rate_is_steady(evidence: Evidence) -> bool:
+    """Whether the loss can be judged: the run is over, or the rate has left its peak or stays where it is."""
+    rates = [lr for lr in evidence.curve.lrs if math.isfinite(lr)]
+    if evidence.ended is not None or not rates:
+        return evidence.ended is not None
+    planned, steps = evidence.planned_steps, evidence.curve.steps
+    recent = rates[-max(1, len(rates) // 5) :]
+    constant = max(recent) <= 1.01 * min(recent)
+    far = planned is not None and steps[-1] >= 0.25 * planned
+    return far and (constant or rates[-1] < ANNEALED * max(rates))
+
+
+def _step_of_lowest(evidence: Evidence, course: LossCourse) -> int:
+    """The step at which the lowest mean was reached."""
+    steps = evidence.curve.steps
+    place = (course.bins.index(course.lowest) + 1) / len(course.bins)
+    return steps[min(len(steps) - 1, int(place * len(steps)))]
+
+
+def _losses(evidence: Evidence) -> Picture:
+    return Picture("training loss", {"loss": evidence.curve.losses}, evidence.curve.steps)
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+CHECKS = (
+    Check(
+        code="O03",
+        name="divergence",
+        question="Does the training loss keep what it has gained?",
+        rule=divergence,
+        when="during",
+        cause="Steps lead uphill: the rate is too high for where the weights have come to, or gradients explode.",
+        remedy="Go back to the weights before the rise, and go on with a third of the rate and clipped gradients.",
+        thresholds={"rose": ROSE, "gave_back": GAVE_BACK},
+        treatments=("lower-rate", "clip", "warm-up"),
+        explains=("O04",),
+        reads=("loss_at_start",),
+    ),
+    Check(
+        code="O04",
+        name="plateau-from-start",
+        question="Does the training loss fall at all?",
+        rule=plateau_from_start,
+        when="during",
+        cause="Nothing is learned: no signal reaches the weights, there is none in the inputs, or the rate is far off.",
+        remedy="See whether one batch can be memorised (`limpid check`); if it can, look at the labels and the rate.",
+        thresholds={"no_fall": NO_FALL},
+        treatments=("raise-rate", "lower-rate", "he-init", "normalise-layers"),
+        reads=("loss_at_start",),
+    ),
+    Check(
+        code="O05",
+        name="plateau-late",
+        question="Has the rate fallen by the time that nothing is gained any more?",
+        rule=plateau_late,
+        when="after",
+        cause="The steps are too long for the valley that the weights are in, and leap from side to side.",
+        remedy="Let the rate fall towards the end (schedule=cosine), average the weights, or stop earlier.",
+        thresholds={"flat_epochs": FLAT_EPOCHS, "fork_gain": FORK_GAIN},
+        treatments=("lower-rate", "early-stop"),
+        reads=("rate_fork",),
+    ),
+)
