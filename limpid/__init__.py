@@ -24,6 +24,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from limpid.attending import Doctor
     from limpid.config import Config
     from limpid.config_reader import load_config
     from limpid.estimators import Classifier, Regressor
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Classifier",
     "Config",
+    "Doctor",
     "Regressor",
     "Run",
     "__version__",
@@ -60,6 +62,7 @@ __all__ = [
 _HOMES = {
     "Classifier": "limpid.estimators",
     "Config": "limpid.config",
+    "Doctor": "limpid.attending",
     "Regressor": "limpid.estimators",
     "Run": "limpid.record.run",
     "check": "limpid.workbench",

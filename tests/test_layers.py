@@ -35,7 +35,8 @@ FOLDERS = {
 MAY_IMPORT = {
     "__init__": BASE
     | FOLDERS
-    | {"config_reader", "estimators", "finished", "workbench"},  # types only; test_public_list.py holds it to that
+    # types only; test_public_list.py holds it to that
+    | {"attending", "config_reader", "estimators", "finished", "workbench"},
     "__main__": {"cli"},
     "errors": set(),
     "catalogue": {"errors"},
@@ -55,6 +56,7 @@ MAY_IMPORT = {
     "doctor": {"errors", "catalogue", "record"},
     "probes": BASE | {"data", "models", "objectives", "optim", "training"},
     "examination": BASE | FOLDERS | {"config_reader", "wiring"},
+    "attending": BASE | {"doctor", "probes", "reporting", "training"},
     "deploy": BASE | {"config_reader", "data", "models", "objectives", "record", "training"},
     "defaults": BASE,
     "start": BASE | {"models", "optim", "record", "training"},

@@ -35,6 +35,8 @@ def softmax_twice(evidence: Evidence) -> Verdict | None:
         return Verdict(statistics)
     classes = (probe.get("shape") or [0])[-1]
     softmax = sums is not None and sums <= SUMS.value
+    if not softmax and not probe.get("head"):  # nobody varied the weights: it may be so by chance
+        return Verdict(statistics)
     twice = "softmax" if probe["wants"] == "logits" else "sigmoid"
     floor = math.log1p((classes - 1) / math.e) if probe["wants"] == "logits" else math.log1p(1 / math.e)
     shown = "probabilities that add up to 1" if softmax else "numbers from 0 to 1"
@@ -83,6 +85,7 @@ def wrong_head(evidence: Evidence) -> Verdict | None:
         return None
     wants, shape = probe["wants"], probe.get("shape") or []
     low, high, width = _range(probe)
+    width = width if probe.get("head") else 0.0  # nobody varied the weights: the range says nothing
     beyond = _beyond(probe, low, high) if wants == "numbers" and width > WIDE.value else 0.0
     statistics = {"wants": wants, "shape": shape, "low": low, "high": high, "beyond": beyond}
     said: list[tuple[str, str, float, float]] = []

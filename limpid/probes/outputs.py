@@ -43,25 +43,25 @@ def measure(subject: Subject) -> dict[str, Any] | None:
         "high": max(s.max().item() for s in seen),
         "min": outputs.min().item(),
         "max": outputs.max().item(),
-        **_sums(seen),
-        **_target(subject, target, outputs),
+        **_sums(seen, 1 if subject.objective is None and outputs.ndim > 2 else -1),
+        **_target(subject, target),
         **_broadcast(subject, outputs, target),
         "head": head[0] if head else "",
         "n": len(target),
     }
 
 
-def _sums(seen: list[Tensor]) -> dict[str, float]:
+def _sums(seen: list[Tensor], axis: int) -> dict[str, float]:
     """Largest distance from 1 of the sums over the classes, of the outputs and of their exponentials."""
-    if seen[0].ndim < 2 or seen[0].shape[-1] < 2:
+    if seen[0].ndim < 2 or seen[0].shape[axis] < 2:
         return {}
     return {
-        "sum_distance": max((s.sum(dim=-1) - 1).abs().max().item() for s in seen),
-        "exp_sum_distance": max((s.double().exp().sum(dim=-1) - 1).abs().max().item() for s in seen),
+        "sum_distance": max((s.sum(dim=axis) - 1).abs().max().item() for s in seen),
+        "exp_sum_distance": max((s.double().exp().sum(dim=axis) - 1).abs().max().item() for s in seen),
     }
 
 
-def _target(subject: Subject, target: Tensor, outputs: Tensor) -> dict[str, Any]:
+def _target(subject: Subject, target: Tensor) -> dict[str, Any]:
     """Range and distinct values of the target over all rows, and the share of it that the head cannot reach."""
     whole = subject.target
     values = whole.unique()
@@ -71,7 +71,7 @@ def _target(subject: Subject, target: Tensor, outputs: Tensor) -> dict[str, Any]
     facts |= {"target_min": values.min().item(), "target_max": values.max().item()}
     whole_values = bool((values == values.round()).all())
     facts["target_codes"] = whole_values and 2 <= len(values) <= MANY and (values.max() - values.min()).item() < MANY
-    if whole.is_floating_point() and whole.shape == outputs.shape[:1] + whole.shape[1:] or whole.is_floating_point():
+    if whole.is_floating_point():
         held = in_units_of_outputs(subject, whole).float()
         facts |= {"held_min": held.min().item(), "held_max": held.max().item()}
     if target.is_floating_point() and target.ndim == 2 and target.shape[1] > 1:
