@@ -20,6 +20,7 @@ LEAD = Threshold(
     "ours: 12 planted columns with 5 % noise reach 3.9 and more, honest tables 1.6 at most",
     "with few other columns the lead is easily large, so the message asks",
 )
+FEW = Threshold(4.0, "columns", "ours: of two measures of a curve, one may well tell 90 %", "a convention")
 COPY = Threshold(0.999, "R2 of one column alone", "ours: a change of units has 1", "a physical law may be as exact")
 DENSE = Threshold(0.5, "rows / range of a column of whole numbers", "ours: numbered rows have 1 or a share", "a guess")
 FOLLOWS = Threshold(0.99, "rank correlation with the place of the row", "ours", "times do so rightly")
@@ -87,12 +88,12 @@ def numbered_rows(evidence: Evidence) -> Verdict | None:
 
 def _leak(row: Mapping[str, Any], rows: list[Mapping[str, Any]], probe: Mapping[str, Any]) -> Finding | None:
     gain, others, name, target = row["gain"], row.get("others"), row["column"], row.get("target", "the target")
-    alone = (probe.get("num_columns") or 0) < 2
+    few = (finite(probe.get("num_columns")) or 0) < FEW.value
     lead = math.inf if not _known(others) else (1.0 - min(float(others or 0.0), 1.0)) / max(1.0 - gain, 1e-9)
     same = bool(row.get("same"))
     ahead = _known(others) and gain >= ALONE.value and lead >= LEAD.value
-    copy = gain >= COPY.value and ahead
-    if alone or not (same or ahead):
+    copy = gain >= COPY.value and ahead and finite(probe.get("num_columns")) != 1
+    if not (same or copy or (ahead and not few)):
         return None
     beside = "" if not _known(others) else f"; all others together tell {max(float(others or 0), 0.0):.0%}"
     if same:
@@ -145,7 +146,7 @@ CHECKS = (
         when="before",
         cause="The column was filled in after the target was known, or is computed from it.",
         remedy="Leave it out with data.drop, unless it is known before the target is.",
-        thresholds={"alone": ALONE, "lead": LEAD, "copy": COPY},
+        thresholds={"alone": ALONE, "lead": LEAD, "few": FEW, "copy": COPY},
         treatments=("drop-column",),
         reads=("columns",),
     ),

@@ -29,7 +29,7 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.InstanceNorm1d, nn.I
 def measure(subject: Subject) -> dict[str, Any] | None:
     """Statistics of features; None for inputs that are whole numbers (tokens, categories)."""
     images = subject.spec is not None and subject.spec.kind in ("image", "captions")
-    sample = sample_training(subject, IMAGES if images else MOST_ROWS)
+    sample = sample_training(subject, IMAGES if images else MOST_ROWS, side=MOST_PIXELS if images else None)
     first = sample.inputs[0]
     pixels = first.dtype == torch.uint8
     if not pixels and not first.is_floating_point():

@@ -14,11 +14,12 @@ from typing import Any
 
 from torch import Tensor
 
-from limpid.probes.data_sample import MOST_BYTES, name_rows, sample_training
+from limpid.probes.data_sample import name_rows, sample_training
 from limpid.probes.subject import Subject
 
 IMAGES = 256
-ROUGH_IMAGES = 64
+SIDE = 32  # pixels of a side, to see whether an image shows anything
+ROUGH_IMAGES = 16
 LEAST_SIDE = 6  # pixels; smaller images have hardly any neighbours
 
 
@@ -26,25 +27,23 @@ def measure(subject: Subject) -> dict[str, Any] | None:
     """{n, flat, grey, order, ...}; None where inputs are no images."""
     if subject.inputs[0].ndim != 4 or (subject.spec is not None and subject.spec.kind not in ("image", "captions")):
         return None
-    sample = sample_training(subject, IMAGES)
+    sample = sample_training(subject, IMAGES, side=SIDE)
     x = sample.inputs[0]
-    rows = max(16, MOST_BYTES // (8 * max(1, x[0].numel())))
-    x = x[:rows]
     flat_NV = x.flatten(1)
     flat_N = flat_NV.amax(1) == flat_NV.amin(1)
     values: dict[str, Any] = {
         "n": len(x),
-        "shape": list(x.shape[1:]),
+        "shape": list(subject.inputs[0].shape[1:]),
         "flat": int(flat_N.sum()),
-        "flat_rows": name_rows(subject, sample.position[:rows][flat_N]),
-        "channels_last": _channels_last(x),
+        "flat_rows": name_rows(subject, sample.position[flat_N]),
+        "channels_last": _channels_last(subject.inputs[0]),
     }
     if x.shape[1] == 3:
         grey_N = ((x == x[:, :1]).flatten(1)).all(1)
-        values |= {"grey": int(grey_N.sum()), "grey_rows": name_rows(subject, sample.position[:rows][grey_N])}
+        values |= {"grey": int(grey_N.sum()), "grey_rows": name_rows(subject, sample.position[grey_N])}
         values["channel_means"] = x.float().mean((0, 2, 3)).tolist()
-    if x.shape[1] > 1 and min(x.shape[2:]) >= LEAST_SIDE:
-        few = x[:ROUGH_IMAGES].float()
+    if x.shape[1] > 1 and min(subject.inputs[0].shape[2:]) >= LEAST_SIDE:
+        few = subject.inputs[0][:ROUGH_IMAGES].contiguous().cpu().float()
         num, channels, height, width = few.shape
         other = few.reshape(num, height, width, channels).movedim(3, 1)
         rough = _roughness(few)

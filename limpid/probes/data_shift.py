@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from limpid.data.dataset import Split
+from limpid.data.vocabulary import NUM_SPECIAL
 from limpid.probes.data_columns import columns_of
 from limpid.probes.data_domain import association, auc_between, distances
 from limpid.probes.data_sample import MOST_ROWS, DataSample, sample_split
@@ -26,8 +27,8 @@ Floats = NDArray[np.float64]
 
 LEAST = 15  # rows of the smaller set
 FEW_ROWS = 400  # of each set, in every training
-GRID = 6  # cells of a side that images are averaged to
-SIDE = 32  # pixels of a side that images are thinned to
+GRID = 4  # cells of a side that images are averaged to
+SIDE = 16  # pixels of a side that images are thinned to
 MOST_FEATURES = 96
 TOLD = 8
 APART = 0.6  # AUC from which the changes are tried
@@ -62,7 +63,9 @@ def _compare(subject: Subject, other: Split, *, rows: int, targets: bool) -> dic
     spec = subject.spec
     if spec.kind in ("pairs", "captions") or spec.preparation.get("kind") == "forecast" or spec.task == "tokens":
         return None  # neighbouring windows are no independent rows
-    first, second = sample_split(subject.dataset.train, rows), sample_split(other, rows)
+    side = SIDE if spec.kind == "image" else None
+    first = sample_split(subject.dataset.train, rows, side=side)
+    second = sample_split(other, rows, side=side)
     if min(len(first.target), len(second.target)) < LEAST:
         return None
     pictures = [_small(sample.inputs[0]) for sample in (first, second)] if spec.kind == "image" else None
@@ -89,7 +92,7 @@ def _compare(subject: Subject, other: Split, *, rows: int, targets: bool) -> dic
         "p": p,
         "num_features": len(names),
         "features": told,
-        "scaled": scaling_between(first.inputs[0], second.inputs[0], spec.kind),
+        "scaled": scaling_between(*(pictures or (first.inputs[0], second.inputs[0])), spec.kind),
         "unseen": _unseen(subject, first, second) if spec.kind == "table" else {},
     }
     if pictures is not None and auc > APART:
@@ -119,17 +122,14 @@ def scaling_between(first: Tensor, second: Tensor, kind: str) -> dict[str, Any] 
     return {"factor": factor, "common": alike and moved, "unit": unit, "num_features": len(ratio_F)}
 
 
-def _scale_columns(x: Tensor, kind: str) -> Floats:
-    flat = x[..., :: max(1, x.shape[-2] // SIDE), :: max(1, x.shape[-1] // SIDE)] if kind == "image" else x
-    flat = flat.movedim(1, -1).flatten(0, -2) if kind == "image" else flat.flatten(0, max(0, flat.ndim - 2))
-    return flat[:, :256].double().numpy() if flat.ndim > 1 else flat[:, None].double().numpy()
+def _scale_columns(x: Tensor, kind: str) -> NDArray[np.float32]:
+    flat = x.movedim(1, -1).flatten(0, -2) if kind == "image" else x.flatten(0, max(0, x.ndim - 2))
+    return (flat[:, :256] if flat.ndim > 1 else flat[:, None]).numpy()
 
 
 def _small(x: Tensor) -> Tensor:
-    """(N, C, h, w) from 0 to 1 with at most 32 pixels to a side."""
-    step = [max(1, side // SIDE) for side in x.shape[-2:]]
-    thin = x[..., :: step[0], :: step[1]].float()
-    return thin / 255 if x.dtype == torch.uint8 else thin
+    """(N, C, h, w), from 0 to 1 if bytes."""
+    return x.float() / 255 if x.dtype == torch.uint8 else x.float()
 
 
 def _picture_names(x: Tensor) -> list[str]:
@@ -187,12 +187,12 @@ def _sequence_features(sample: DataSample) -> Floats:
 
 def _bags(first: DataSample, second: DataSample) -> tuple[list[str], Floats, Floats]:
     both = []
-    kept = 40
+    kept = range(NUM_SPECIAL, NUM_SPECIAL + 40)  # UNKNOWN is rarer in training by construction
     for sample in (first, second):
         token_NT, length_N = sample.inputs[0], sample.inputs[1].double()
-        share = torch.stack([(token_NT == code).sum(1) / length_N for code in range(1, kept)], dim=1)
+        share = torch.stack([(token_NT == code).sum(1) / length_N for code in kept], dim=1)
         both.append(torch.cat((length_N[:, None].log1p(), share), dim=1).numpy())
-    return ["length", *(f"token {code}" for code in range(1, kept))], both[0], both[1]
+    return ["length", *(f"token {code}" for code in kept)], both[0], both[1]
 
 
 def _moments(first_N: Floats, second_M: Floats) -> dict[str, float]:
