@@ -250,7 +250,7 @@ CHECKS = (
             "outrun": OUTRUN,
         },
         treatments=("lower-rate", "warm-up", "clip"),
-        explains=("O03", "O04", "O05", "G01", "G06", "G15"),
+        explains=("O03", "O04", "O05", "O08", "O09", "G01", "G06", "G15"),
         reads=RATE_RACE,
     ),
     Check(

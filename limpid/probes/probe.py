@@ -293,6 +293,13 @@ PROBES: tuple[Probe, ...] = (
         "after",
     ),
     Probe(
+        "batch_race",
+        "limpid.probes.batch_race:measure",
+        "short runs with a quarter of the batch, or four times it, where either is suspected",
+        "9 runs of up to 400 steps, for batches up to 8 rows and runs up to 100 steps",
+        "after",
+    ),
+    Probe(
         "noise_scale",
         "limpid.probes.noise_scale:measure",
         "noise of the gradient over its size, and samples that carry it alone (P7)",

@@ -23,16 +23,17 @@ FACTORS = (0.1, 0.3, 1.0, 3.0, 10.0)
 FURTHER = 3  # decades beyond the ends, one at a time
 SEEDS = 3
 STEPS = (100, 50, 25)  # the first whose race of five rates is expected to end in time
+WARMUP = 0.3  # share of the steps
 SECONDS = 6.0  # for the race of five rates with all seeds
 
 Losses = Mapping[float, Sequence[float | None]]
 
 
 def measure(subject: Subject) -> dict[str, Any] | None:
-    """{lr, num_steps, num_seeds, batch_size, factors, losses, starts, best}; None where it cannot be run.
+    """{lr, num_steps, num_seeds, batch_size, factors, losses, starts, warmed, best}; None where it cannot be run.
 
-    losses[k] are the losses of factors[k], one for each seed; starts the losses before the first step. `best` is the
-    factor with the lowest median.
+    losses[k] are the losses of factors[k], one for each seed; starts the losses before the first step; warmed those of
+    the own rate with a warm-up, where the run has none. `best` is the factor with the lowest median.
     """
     config = subject.config
     if not can_run(subject) or begins_elsewhere(subject) or config is None:
@@ -40,6 +41,7 @@ def measure(subject: Subject) -> dict[str, Any] | None:
     num_steps = _affordable_steps(subject)
     if num_steps is None:
         return None
+    cold = not config.optim.warmup
     starts: list[float | None] = []
     losses: dict[float, list[float | None]] = {}
     for factor in FACTORS:
@@ -53,6 +55,7 @@ def measure(subject: Subject) -> dict[str, Any] | None:
         factor = best * 10 if best == max(losses) else best / 10
         losses[factor] = [race(subject, factor, seed, num_steps)[1] for seed in range(SEEDS)]
     factors = sorted(losses)
+    warmed = [race(subject, 1.0, seed, num_steps, warmup=WARMUP)[1] for seed in range(SEEDS)] if cold else None
     return {
         "lr": config.optim.lr,
         "num_steps": num_steps,
@@ -61,17 +64,21 @@ def measure(subject: Subject) -> dict[str, Any] | None:
         "factors": factors,
         "losses": [losses[factor] for factor in factors],
         "starts": starts,
+        "warmed": warmed,
         "best": best_of(losses),
     }
 
 
-def race(subject: Subject, factor: float, seed: int, num_steps: int) -> tuple[float | None, float | None]:
+def race(
+    subject: Subject, factor: float, seed: int, num_steps: int, *, warmup: float | None = None
+) -> tuple[float | None, float | None]:
     """Losses before and after one short run; the second is None where it became NaN or infinite."""
     assert subject.config is not None and subject.config.optim.lr is not None
     options = {
         "optim__lr": subject.config.optim.lr * factor,
         "training__steps": num_steps,
         "training__epochs": None,
+        **({} if warmup is None else {"optim__warmup": warmup}),
     }
     run = ShortRun(subject, options, seed)
     start = run.loss()
