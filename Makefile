@@ -78,6 +78,9 @@ readme: $(STAMP)  ## rewrite README's tree from the first lines of the docstring
 gallery: $(STAMP)  ## rewrite docs/GALLERY.md from the catalogues
 	@$(PY) -m tools.gallery
 
+doctor-session: $(STAMP)  ## the doctor names planted faults at a terminal; rewrites docs/DOCTOR.md
+	@$(PY) -m tools.doctor_session
+
 bench: $(STAMP)  ## the speed table, peers included (their own environment in .bench)
 	@$(PY) -m bench
 

@@ -136,7 +136,7 @@ def _as_declared(section: str, key: str, literal: str) -> Any:
         value = _number_or_text(literal)
         if literal.lower() in ("true", "false"):
             value = literal.lower() == "true"
-        elif literal.lower() == "none":
+        elif literal.lower() == "none" and not _is_word(section, key, "none"):
             value = None
     if _is_list(section, key) and not isinstance(value, list):
         if isinstance(value, str) and value not in ("balanced",):
@@ -144,6 +144,12 @@ def _as_declared(section: str, key: str, literal: str) -> Any:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return [value]
     return value
+
+
+def _is_word(section: str, key: str, word: str) -> bool:
+    """Whether this word is one of the option's choices."""
+    field = Config.model_fields[section].annotation.model_fields.get(key)  # type: ignore[union-attr]
+    return field is not None and f"'{word}'" in str(field.annotation)
 
 
 def _is_list(section: str, key: str) -> bool:

@@ -102,3 +102,9 @@ def test_broken_toml_names_the_file(tmp_path: Path, content: str, message: str) 
 def test_nearest_matches_the_key_alone() -> None:
     assert nearest("momentun", known_keys()) == "optim.momentum"
     assert nearest("xyzzy", known_keys()) is None
+
+
+def test_none_is_a_word_where_it_is_a_choice_and_nothing_elsewhere() -> None:
+    config = override(Config(), ["data.scale=none", "training.patience=none"])
+    assert config.data.scale == "none"
+    assert config.training.patience is None
