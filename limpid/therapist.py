@@ -8,7 +8,7 @@ no longer shows is passed over. Each trial becomes a row of the run's record; no
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,7 +30,6 @@ from limpid.twins import Budget, Nursery, OutOfBudget, patched
 from limpid.wiring import Wiring, wire
 from limpid.yardstick import Judgement, figure_for, judge_network
 
-TRAININGS = 2 * LOOKS[0] + 2  # that a trial takes at the least, with the choice of a dose
 SHORTEST = 0.05  # share of the run's steps that a trial takes at the least
 NEARLY = 0.5  # from this share on trials take the whole length
 
@@ -93,7 +92,7 @@ class Therapist:
         figure = figure_for(self.config, self.nursery.dataset(self.config).spec)
         state = _State(self.config, figure)
         chosen = [finding for finding in findings if finding.level != "note" and finding.treatments]
-        share = self._share(sum(len(finding.treatments) for finding in chosen))
+        share = self._share(sum(self._trainings(name, finding) for finding in chosen for name in finding.treatments))
         for finding in chosen:
             if state.patch and self._is_gone(state, finding, share):
                 self.audience.passed_over(finding)
@@ -136,31 +135,35 @@ class Therapist:
         self.audience.now(text, self.nursery.seconds)
 
     def _treat_one(self, state: _State, finding: Finding, share: float) -> None:
-        for treatment in self._treatments(state, finding):
-            try:
-                trial = self._try(state, treatment, finding, share)
-            except OutOfBudget:
-                state.untried.append((treatment.name, finding.code))
-                continue
-            state.trials.append(trial)
-            if trial.accepted:
+        for name in finding.treatments:
+            while name in TREATMENTS and self._is_new(state, name, finding):
+                try:
+                    trial = self._try(state, TREATMENTS[name], finding, share)
+                except OutOfBudget:
+                    state.untried.append((name, finding.code))
+                    break
+                state.trials.append(trial)
+                if not trial.accepted:
+                    break
                 state.base, state.figure = patched(state.base, trial.patch), trial.figure
                 state.patch |= trial.patch
                 if trial.symptom == "gone":
                     return
+                if not TREATMENTS[name].again:
+                    break
 
-    def _treatments(self, state: _State, finding: Finding) -> Iterator[Treatment]:
-        """Those of a finding that were not tried yet on this base."""
-        for name in finding.treatments:
-            about = finding.where if name in ("drop-column", "drop-rows") else ""
-            key = (name + about, state.base.model_dump_json())
-            if name in TREATMENTS and key not in state.tried:
-                state.tried.add(key)
-                yield TREATMENTS[name]
+    def _is_new(self, state: _State, name: str, finding: Finding) -> bool:
+        """Whether this treatment was not tried yet on the base of now; from here on it was."""
+        about = finding.where if name in ("drop-column", "drop-rows") else ""
+        key = (name + about, state.base.model_dump_json())
+        if key in state.tried:
+            return False
+        state.tried.add(key)
+        return True
 
     def _try(self, state: _State, treatment: Treatment, finding: Finding, share: float) -> Trial:
         """A trial, short at first where whole trainings are dear; recorded."""
-        if treatment.whole and share < 1.0 and not self._can_afford(TRAININGS):
+        if treatment.whole and share < 1.0 and not self._can_afford(self._trainings(treatment.name, finding)):
             raise OutOfBudget
         header = {**self.evidence.header, "config": state.base.model_dump(mode="json")}
         evidence = Evidence(header, self.evidence.rows, self.evidence.predictions, self.evidence.path)
@@ -208,10 +211,15 @@ class Therapist:
         seconds, steps = self._cost()
         return self.nursery.can_afford(trainings * seconds, trainings * steps)
 
-    def _share(self, candidates: int) -> float:
+    def _trainings(self, name: str, finding: Finding) -> int:
+        """How many a trial takes at the least: one for each dose, where there are several, and the pairs."""
+        doses = len(TREATMENTS[name].patches(self.evidence, finding)) if name in TREATMENTS else 0
+        return (doses if doses > 1 else 0) + (2 * LOOKS[0] if doses else 0)
+
+    def _share(self, trainings: int) -> float:
         """Share of a whole training that each twin can take so that all candidates have their turn."""
         seconds, steps = self._cost()
-        budget, wanted = self.nursery.budget, TRAININGS * max(candidates, 1)
+        budget, wanted = self.nursery.budget, max(trainings, 1)
         share = min(
             budget.seconds / (wanted * seconds) if seconds else math.inf,
             budget.steps / (wanted * steps) if steps else math.inf,

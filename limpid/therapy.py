@@ -10,7 +10,7 @@ import numpy as np
 
 from limpid.config import Config
 from limpid.doctor.finding import Finding
-from limpid.doctor.gain import LEVEL
+from limpid.doctor.gain import LEVEL, RELEVANT
 from limpid.trials import Trial
 from limpid.yardstick import Judgement
 
@@ -50,6 +50,7 @@ class Therapy:
             "patch": self.patch,
             "figure": self.figure,
             "level": LEVEL,
+            "relevant": RELEVANT,
             "untried": [list(pair) for pair in self.untried],
             "seconds": self.seconds,
             "path": self.path,

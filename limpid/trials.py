@@ -22,7 +22,7 @@ from limpid.config import Config
 from limpid.doctor.checks import CHECKS
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import LEVELS, Finding
-from limpid.doctor.gain import LEVEL, LOOKS, Gain, is_decided, measure_gain
+from limpid.doctor.gain import LEVEL, LOOKS, RELEVANT, Gain, is_decided, measure_gain
 from limpid.doctor.treatment import Patch, Treatment
 from limpid.errors import LimpidError
 from limpid.twins import Nursery, Outcome, OutOfBudget, patched
@@ -139,7 +139,7 @@ class Trials:
     ) -> Trial:
         pairs: list[tuple[Outcome, Outcome]] = []
         gain: Gain | None = None
-        late = False
+        late, honest = False, finding.code in treatment.honest_for
         for look in LOOKS:
             try:
                 while len(pairs) < look:
@@ -152,14 +152,20 @@ class Trials:
                 if gain is None:
                     raise
                 break
-            gain = measure_gain(np.stack([one.judgement.losses_N - two.judgement.losses_N for one, two in pairs]))
-            if is_decided(gain) or treatment.aim == "honesty":
+            gain = measure_gain(
+                np.stack([one.judgement.losses_N - two.judgement.losses_N for one, two in pairs]),
+                least=RELEVANT * _mean([one.judgement.loss for one, _ in pairs]),
+            )
+            if is_decided(gain) or honest:
                 break
         assert gain is not None
         symptom: Symptom = "not measured"
-        if gain.real or treatment.aim == "honesty":
+        if gain.real or honest:
             symptom = self._symptom(twins, patch, finding)
-        accepted, reason = _decide(treatment, finding, gain, symptom, late)
+        if honest:
+            accepted, reason = _is_honest(finding, symptom)
+        else:
+            accepted, reason = _helps(gain, symptom, late)
         return Trial(
             **about,
             patch=patch,
@@ -233,18 +239,22 @@ def _gravity(findings: tuple[Finding, ...]) -> tuple[int, float]:
     return max((LEVELS.index(one.level), abs(one.value - one.threshold)) for one in findings)
 
 
-def _decide(treatment: Treatment, finding: Finding, gain: Gain, symptom: Symptom, late: bool) -> tuple[bool, str]:
-    if treatment.aim == "honesty":
-        if finding.sure == "suspected":
-            return False, "it is only suspected; whether the column is known in time is yours to say."
-        if symptom != "gone":
-            return False, f"the symptom is {symptom} without it."
-        return True, "the symptom is gone; the figure without it is the honest one."
+def _is_honest(finding: Finding, symptom: Symptom) -> tuple[bool, str]:
+    if finding.sure == "suspected":
+        return False, "it is only suspected; whether this is known in time is yours to say."
+    if symptom != "gone":
+        return False, f"the symptom is {symptom} without it."
+    return True, "the symptom is gone; the figure without it is the honest one."
+
+
+def _helps(gain: Gain, symptom: Symptom, late: bool) -> tuple[bool, str]:
     if gain.harm:
         return False, "it makes things worse."
     if not gain.real:
         ran_out = "; the time was over" if late else ""
-        return False, "no gain." if gain.mean <= 0 else f"the gain is not distinguishable from chance{ran_out}."
+        if gain.mean <= 0 or gain.high <= gain.least:
+            return False, "no gain that matters."
+        return False, f"the gain is not told apart from none that matters{ran_out}."
     if symptom == "as before":
         return False, "the figure gains, but the symptom is as before."
     return True, "the gain is real" + ("." if symptom == "not measured" else f", and the symptom is {symptom}.")

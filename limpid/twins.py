@@ -163,7 +163,7 @@ class Nursery:
         seeded = with_options(config, {"seed": seed})
         wiring = wire(seeded, dataset, start=start)
         if share < 1.0:
-            short = {"training__steps": max(1, round(share * wiring.plan.num_steps)), "training__evaluate_every": 1}
+            short = {"training__steps": max(1, int(share * wiring.plan.num_steps)), "training__evaluate_every": 1}
             wiring = wire(with_options(seeded, {**short, "training__evaluate_from": 1}), dataset, start=start)
         if like is not None and like.model != config.model and not _draws_anew(like, config):
             fresh = build_model(like.model, self.dataset(like).spec, seed=seed)

@@ -133,7 +133,7 @@ TREATMENTS = (
         why="What holds the answer is not there when the answer is wanted: the score with it is not to be had.",
         source="Kaufman et al. 2012, Leakage in data mining",
         doses=drop_column,
-        aim="honesty",
+        honest_for=("D10", "D11", "G05", "G13"),
     ),
     Treatment(
         name="drop-rows",

@@ -123,6 +123,7 @@ TREATMENTS = (
         why="A network that cannot fit its training rows lacks capacity, once it is optimised well.",
         source="Goodfellow, Bengio & Courville 2016, chapter 11",
         doses=wider,
+        again=True,
     ),
     Treatment(
         name="more-decay",

@@ -166,6 +166,7 @@ TREATMENTS = (
         source=PLAYBOOK,
         doses=longer,
         whole=True,
+        again=True,
     ),
     Treatment(
         name="early-stop",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding
@@ -22,10 +22,11 @@ class Treatment:
         why: how that is supposed to help.
         source: where the remedy comes from.
         doses: strengths worth trying, given the record and the finding; none where the remedy does not apply.
-        aim: "gain": kept if the validation figure really improves. "honesty": kept if the symptom is gone, whatever
-            that costs, because the figure was too good before.
+        honest_for: codes of the findings for which it is kept if the symptom is gone, whatever that costs, because the
+            figure was too good before; for all others it is kept if the figure really improves.
         figure: what is compared where it is not the task's own loss.
         whole: shows at full length only: a short trial of it says nothing.
+        again: once accepted, more of it is tried on top.
         by_hand: why no option expresses it; such a treatment has no doses.
     """
 
@@ -34,9 +35,10 @@ class Treatment:
     why: str
     source: str
     doses: Callable[[Evidence, Finding], Iterable[Patch]] = lambda evidence, finding: ()
-    aim: Literal["gain", "honesty"] = "gain"
+    honest_for: tuple[str, ...] = ()
     figure: str = ""
     whole: bool = False
+    again: bool = False
     by_hand: str = ""
 
     def patches(self, evidence: Evidence, finding: Finding) -> tuple[Patch, ...]:

@@ -96,8 +96,8 @@ def therapy_lines(row: Row) -> list[str]:
         lines.append("  untried    " + ", ".join(pairs) + " (the budget is used up)")
     if trials:
         lines.append(
-            f"  {len(trials)} trials in {seconds(row['seconds'])}; one without any effect is accepted in at most "
-            f"{100 * row['level']:.2g} % of all cases"
+            f"  {len(trials)} trials in {seconds(row['seconds'])}; one whose gain does not matter (under "
+            f"{100 * row['relevant']:.2g} % of the loss) is accepted in at most {100 * row['level']:.2g} % of all cases"
         )
     if row["path"]:
         lines.append(f"Run folder: {plain(row['path'])}")
