@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import time
@@ -11,13 +10,14 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from clinic.register import CONDITIONS, tasks
+from clinic.register import CONDITIONS, bring_real, tasks
 from clinic.shifts import ROOT, Task, work
 from clinic.summary import bars, document, matrix, misses, per_check, rates
 from clinic.tally import tally
 
 RATES = ROOT / "limpid" / "doctor" / "error_rates.toml"
 DOCUMENT = ROOT / "docs" / "CLINIC.md"
+THOROUGH = 10  # of so many healthy runs one gets every probe there is
 FAST = 41  # cases of the fast part: every so many-eth of the list, so that all groups are in it
 
 
@@ -25,14 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for; the tables go to stdout, a full run into docs/ and the package too."""
     options = read_command_line(arguments)
     if options.data is not None:
-        from clinic.real import add_real
-
-        add_real(CONDITIONS, options.data)
+        bring_real(options.data)
     chosen = tasks(options.half, options.seeds, options.only)
     if options.fast:
         chosen = chosen[:: max(1, len(chosen) // FAST)]
     started = time.perf_counter()
-    rows = work(chosen, num_workers=options.workers, deep=is_deep, stale=options.stale, say=say)
+    rows = work(chosen, num_workers=options.workers, dear=dear_probes, stale=options.stale, say=say)
 
     from limpid.doctor.checks import CHECKS
 
@@ -61,23 +59,24 @@ def read_command_line(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", nargs="*", default=(), metavar="WORD", help="codes, groups or parts of names")
     parser.add_argument("--seeds", type=int, help="of each condition; default 4 of sick, 2 of other ones")
     parser.add_argument("--half", choices=("calibration", "report"), default="report", help="which seeds")
-    parser.add_argument("--data", type=Path, default=os.environ.get("LIMPID_DATA"), help="folder of real data too")
+    parser.add_argument("--data", type=Path, help="folder of real data too")
     parser.add_argument("--workers", type=int, default=2, help="processes; 0: this one")
     parser.add_argument("--stale", action="store_true", help="ask the rules again on kept records of earlier sources")
     parser.add_argument("--misses", action="store_true", help="print what is missed and what fires wrongly, one by one")
     return parser.parse_args(arguments)
 
 
-def is_deep(task: Task) -> bool:
-    """Whether a case gets the dear measurements: where the check in question reads them, and some healthy ones."""
+def dear_probes(task: Task) -> list[str]:
+    """Probes beyond those of every training: all that the check in question reads, and all of them for some runs."""
     from limpid.doctor.checks import CHECKS
     from limpid.probes.probe import PROBES
 
     condition = CONDITIONS[task[0]]
-    dear = {probe.name for probe in PROBES if probe.when != "before"}
+    dear = [probe.name for probe in PROBES if probe.when != "before"]
     if condition.group == "healthy":
-        return sum(map(ord, f"{task[0]}{task[1]}")) % 4 == 0
-    return condition.code in CHECKS and bool(dear & set(CHECKS[condition.code].reads))
+        return dear if sum(map(ord, f"{task[0]}{task[1]}")) % THOROUGH == 0 else []
+    asked = [code for code in (condition.code, *condition.kin) if code in CHECKS]
+    return [name for name in dear if any(name in CHECKS[code].reads for code in asked)]
 
 
 def commit() -> str:

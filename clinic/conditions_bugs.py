@@ -114,5 +114,5 @@ NEAR: tuple[tuple[str, str, Build], ...] = (
 
 def near() -> Iterator[Condition]:
     """What looks like one of these faults, and is none."""
-    for name, code, build in NEAR:
+    for name, code, build in (*NEAR, *own_loops.NEAR):
         yield Condition(f"near-{code}-{name}", "near", code, build)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from clinic import own_loops
 from clinic.condition import Case, Condition, options_of, plain, planted
 from clinic.fixtures import FIXTURES, table
 
@@ -95,7 +96,9 @@ VARIANTS = {
 
 
 def healthy() -> Iterator[Condition]:
-    """The grid and the variants."""
+    """The grid, the variants, and loops of the user's own."""
     yield from grid()
     for name, build in VARIANTS.items():
         yield Condition(f"healthy-variant-{name}", "healthy", "", build)
+    for name, build in own_loops.HEALTHY.items():
+        yield Condition(f"healthy-loop-{name}", "healthy", "", build)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal
 
 from clinic import conditions_bugs, conditions_data, conditions_learning, conditions_signal, near_data
@@ -26,6 +28,19 @@ CONDITIONS: dict[str, Condition] = {
     )
     for condition in group
 }
+REAL = "LIMPID_CLINIC_DATA"  # tells worker processes where the real data lie
+
+
+def bring_real(folder: Path) -> None:
+    """Add the conditions on real data of this folder, here and in the workers to come."""
+    from clinic.real import conditions
+
+    os.environ[REAL] = str(folder.resolve())
+    CONDITIONS.update({condition.name: condition for condition in conditions(folder.resolve())})
+
+
+if os.environ.get(REAL):
+    bring_real(Path(os.environ[REAL]))
 SEEDS = {"sick": 4, "near": 2, "healthy": 2}  # of each half, unless told
 
 

@@ -56,27 +56,32 @@ class Ledger:
 
 
 def work(
-    tasks: Iterable[Task], *, num_workers: int, deep: Callable[[Task], bool], stale: bool, say: Callable[[str], None]
+    tasks: Iterable[Task],
+    *,
+    num_workers: int,
+    dear: Callable[[Task], list[str]],
+    stale: bool,
+    say: Callable[[str], None],
 ) -> list[dict[str, Any]]:
     """The rows of these cases, from the ledger where sources are unchanged, else made by workers.
 
     Args:
         tasks: (condition, seed).
         num_workers: processes; 0: in this one.
-        deep: whether a case gets the dear measurements too.
+        dear: the probes that a case gets beyond those of every training.
         stale: take records of earlier sources as they are, and only ask the rules again.
         say: told of progress.
     """
     ledger, chosen = Ledger(CACHE), list(tasks)
     runs, rules = digest(judging=False), digest(judging=True)
-    todo: list[tuple[Task, bool, bool]] = []
+    todo: list[tuple[Task, list[str], bool]] = []
     for task in chosen:
         row = ledger.rows.get(task)
-        done = row is not None and row["status"] != "error" and row["deep"] >= deep(task)
+        done = row is not None and row["status"] != "error" and set(row["dear"]) >= set(dear(task))
         if not done or row is None or (row["runs"] != runs and not stale):
-            todo.append((task, deep(task), False))
+            todo.append((task, dear(task), False))
         elif row["rules"] != rules and row["status"] != "refused":
-            todo.append((task, deep(task), True))
+            todo.append((task, dear(task), True))
 
     def keep(row: dict[str, Any], number: int) -> None:
         ledger.add({**row, "runs": row.get("runs", runs), "rules": rules})
@@ -84,15 +89,15 @@ def work(
             say(f"{number} of {len(todo)} cases, {len(chosen) - len(todo)} known before")
 
     if num_workers == 0:
-        for number, (task, is_deep, again) in enumerate(todo, 1):
-            keep(_case(task, ledger.rows.get(task), ledger.record_of(task), is_deep, again), number)
+        for number, (task, probes, again) in enumerate(todo, 1):
+            keep(_case(task, ledger.rows.get(task), ledger.record_of(task), probes, again), number)
     else:
         os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(num_workers, mp_context=context, initializer=_prepare) as pool:
             futures = [
-                pool.submit(_case, task, ledger.rows.get(task), ledger.record_of(task), is_deep, again)
-                for task, is_deep, again in todo
+                pool.submit(_case, task, ledger.rows.get(task), ledger.record_of(task), probes, again)
+                for task, probes, again in todo
             ]
             for number, future in enumerate(as_completed(futures), 1):
                 keep(future.result(), number)
@@ -105,7 +110,7 @@ def _prepare() -> None:
     torch.set_num_threads(1)
 
 
-def _case(task: Task, known: dict[str, Any] | None, record: Path, deep: bool, again: bool) -> dict[str, Any]:
+def _case(task: Task, known: dict[str, Any] | None, record: Path, dear: list[str], again: bool) -> dict[str, Any]:
     """One case from the start, or its kept record judged again."""
     from clinic.register import CONDITIONS
     from clinic.ward import examine, judged
@@ -115,4 +120,4 @@ def _case(task: Task, known: dict[str, Any] | None, record: Path, deep: bool, ag
             return {**known, **judged(record)}
         except Exception as error:  # a rule fell over: the row says which
             return {**known, "status": "error", "reason": f"{type(error).__name__}: {error}"[:500]}
-    return examine(CONDITIONS[task[0]], task[1], record, deep=deep)
+    return examine(CONDITIONS[task[0]], task[1], record, dear=dear)

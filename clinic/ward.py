@@ -8,7 +8,7 @@ import signal
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -28,23 +28,23 @@ EVERYWHERE = {
 }
 
 
-def examine(condition: Condition, seed: int, kept: Path, *, deep: bool) -> dict[str, Any]:
+def examine(condition: Condition, seed: int, kept: Path, *, dear: Sequence[str]) -> dict[str, Any]:
     """Train, measure and diagnose one case.
 
     Args:
         condition: what is planted.
         seed: of data, weights and order.
         kept: folder for the record without its weights, so that rules can be asked again.
-        deep: make the dear measurements too, of `limpid check` and those on the trained network.
+        dear: probes of `limpid check` and of `limpid diagnose` that are made too.
 
     Returns a row of plain values; whatever goes wrong becomes its status "error", with the reason.
     """
     started = time.perf_counter()
-    row: dict[str, Any] = {"condition": condition.name, "seed": seed, "deep": deep}
+    row: dict[str, Any] = {"condition": condition.name, "seed": seed, "dear": sorted(dear)}
     try:
         with warnings.catch_warnings(), limited(LONGEST_SECONDS), tempfile.TemporaryDirectory() as folder:
             warnings.simplefilter("ignore")
-            row |= live(condition, seed, Path(folder), deep=deep)
+            row |= live(condition, seed, Path(folder), dear)
             shutil.rmtree(kept, ignore_errors=True)
             if row["status"] != "refused":
                 kept.mkdir(parents=True)
@@ -57,7 +57,7 @@ def examine(condition: Condition, seed: int, kept: Path, *, deep: bool) -> dict[
     return {**row, "seconds": round(time.perf_counter() - started, 2)}
 
 
-def live(condition: Condition, seed: int, folder: Path, *, deep: bool) -> dict[str, Any]:
+def live(condition: Condition, seed: int, folder: Path, dear: Sequence[str]) -> dict[str, Any]:
     """Let the run happen in folder/run: how it ended, and its score on held-out rows."""
     import limpid
     from limpid.errors import LimpidError, NonFiniteLoss
@@ -69,7 +69,7 @@ def live(condition: Condition, seed: int, folder: Path, *, deep: bool) -> dict[s
     if case.loop is not None:
         case.loop(path)
         return {"status": "finished", "score": None}
-    before = measured_before(condition.build(seed, files), seed) if deep else []
+    rows = measured_before(condition.build(seed, files), seed, dear)
     status, reason = "finished", ""
     try:
         limpid.train(case.source, y=case.y, out=path, **arguments(case, seed))
@@ -77,15 +77,12 @@ def live(condition: Condition, seed: int, folder: Path, *, deep: bool) -> dict[s
         status, reason = "failed", str(error)
     except LimpidError as error:
         return {"status": "refused", "reason": f"{type(error).__name__}: {error}"[:500], "score": None}
-    run = limpid.Run.open(path, write=True)
-    try:
-        for probe in before:
-            run.add("probe", **probe)
+    if status == "finished":
+        rows += measured_after(condition.build(seed, files), path, seed, dear)
+    with limpid.Run.open(path, write=True) as run:
+        for row in rows:
+            run.add("probe", **row)
         result = (run.events("result") or [{}])[-1]
-    finally:
-        run.close()
-    if deep and status == "finished":
-        measure_after(path, case)
     score = result.get(result.get("score"))
     return {"status": status, "reason": reason[:500], "score": score}
 
@@ -95,26 +92,43 @@ def arguments(case: Case, seed: int) -> dict[str, Any]:
     return {**EVERYWHERE, "seed": seed, **case.options}
 
 
-def measured_before(case: Case, seed: int) -> list[dict[str, Any]]:
-    """What `limpid check` measures, as rows of the record."""
+def measured_before(case: Case, seed: int, names: Sequence[str]) -> list[dict[str, Any]]:
+    """What `limpid check` measures, of the probes named, as rows of the record."""
     from limpid.errors import LimpidError
     from limpid.examination import subject_of
     from limpid.opening import wire_new
     from limpid.probes.probe import PROBES, measure
     from limpid.training.randomness import own_randomness
 
+    probes = [probe for probe in PROBES if probe.when == "check" and probe.name in names]
+    if not probes:
+        return []
     options = arguments(case, seed)
-    model = options.pop("model", None)
+    model, config = options.pop("model", None), options.pop("config", None)
     try:
-        wiring, _ = wire_new(case.source, case.y, model, None, options)
+        wiring, _ = wire_new(case.source, case.y, model, config, options)
         with own_randomness(seed):
-            return list(measure(subject_of(wiring), (probe for probe in PROBES if probe.when == "check")))
+            return list(measure(subject_of(wiring), probes))
     except LimpidError:
         return []  # training says the same in a moment
 
 
-def measure_after(path: Path, case: Case) -> None:
-    """What is measured on the trained network goes into the record."""
+def measured_after(case: Case, path: Path, seed: int, names: Sequence[str]) -> list[dict[str, Any]]:
+    """What `limpid diagnose` measures on the trained network, of the probes named, as rows of the record."""
+    from torch import nn
+
+    from limpid.post_mortem import rewired, trained_subject
+    from limpid.probes.probe import PROBES, measure
+    from limpid.record.run import Run
+    from limpid.training.randomness import own_randomness
+
+    probes = [probe for probe in PROBES if probe.when == "after" and probe.name in names]
+    if not probes:
+        return []
+    model = case.options.get("model")
+    wiring = rewired(Run.open(path), case.source, case.y, model if isinstance(model, nn.Module) else None)
+    with own_randomness(seed):
+        return list(measure(trained_subject(wiring), probes))
 
 
 def judged(kept: Path) -> dict[str, Any]:

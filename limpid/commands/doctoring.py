@@ -63,11 +63,16 @@ def diagnose(
 
 
 def checks(json: Json = False) -> None:
-    """List the doctor's checks: what each asks, and when it can answer."""
+    """List the doctor's checks: what each asks, when it can answer, and how often it was right in the clinic."""
     from limpid.doctor.checks import CHECKS
+    from limpid.doctor.error_rates import UNKNOWN, error_rates
     from limpid.reporting.terminal import print_table
 
-    rows = [{"code": c.code, "name": c.name, "when": c.when, "question": c.question} for c in CHECKS.values()]
+    rates = error_rates()
+    rows = [
+        {"code": c.code, "name": c.name, "when": c.when, **rates.get(c.code, UNKNOWN).cells(), "question": c.question}
+        for c in CHECKS.values()
+    ]
     print_table(rows, json=json)
 
 
