@@ -138,7 +138,8 @@ def _as_declared(section: str, key: str, literal: str) -> Any:
             value = literal.lower() == "true"
         elif literal.lower() == "none" and not _is_word(section, key, "none"):
             value = None
-    if _is_list(section, key) and not isinstance(value, list):
+    several = isinstance(value, str) and "," in value and _is_list(section, key, of_any=True)
+    if (several or _is_list(section, key)) and not isinstance(value, list):
         if isinstance(value, str) and value not in ("balanced",):
             return [_number_or_text(part.strip()) for part in value.split(",") if part.strip()]
         if isinstance(value, int | float) and not isinstance(value, bool):
@@ -152,15 +153,16 @@ def _is_word(section: str, key: str, word: str) -> bool:
     return field is not None and f"'{word}'" in str(field.annotation)
 
 
-def _is_list(section: str, key: str) -> bool:
-    """Whether the option holds several values."""
+def _is_list(section: str, key: str, *, of_any: bool = False) -> bool:
+    """Whether the option holds several values: for every part that has it, or for any of them."""
     if section not in Config.model_fields:
         return False
     kind: Any = Config.model_fields[section].annotation
     if key in kind.model_fields:
         return "tuple" in str(kind.model_fields[key].annotation)
     parts = kind.owners(key) if issubclass(kind, PartSection) else []
-    return any(isinstance(part.options[key].default, tuple) for part in parts)
+    lists = [isinstance(part.options[key].default, tuple) for part in parts]
+    return any(lists) if of_any else bool(lists) and all(lists)
 
 
 def _number_or_text(text: str) -> Any:

@@ -108,3 +108,9 @@ def test_none_is_a_word_where_it_is_a_choice_and_nothing_elsewhere() -> None:
     config = override(Config(), ["data.scale=none", "training.patience=none"])
     assert config.data.scale == "none"
     assert config.training.patience is None
+
+
+@pytest.mark.parametrize(("text", "value"), [("optim.eps=0.1", 0.1), ("optim.eps=1e-30,1e-3", (1e-30, 1e-3))])
+def test_an_option_may_be_one_number_for_one_part_and_two_for_another(text: str, value: object) -> None:
+    assert override(Config(), [text]).optim.options["eps"] == value
+    assert with_options(Config(), {"optim__eps": value}).optim.options["eps"] == value
