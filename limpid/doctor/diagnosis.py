@@ -71,16 +71,36 @@ def judge(evidence: Evidence, checks: Iterable[Check] = tuple(CHECKS.values())) 
 
 
 def rank(findings: Iterable[Finding]) -> list[Finding]:
-    """Graver levels first, within a level root causes first; what a finding explains is folded under it."""
+    """Graver levels first, within a level root causes first; what a finding explains is folded under it.
+
+    A cause that comes behind its consequence in that order is drawn before it, unless it is milder.
+    """
     rest = sorted(findings, key=lambda finding: (-LEVELS.index(finding.level), CHECKS[finding.code].blame))
     ranked: list[Finding] = []
     while rest:
-        root = rest.pop(0)
+        root = rest.pop(_first_cause(rest))
         explained = CHECKS[root.code].explains if root.level != "note" else ()
         folded = [replace(finding, because=root.code) for finding in rest if finding.code in explained]
         rest = [finding for finding in rest if finding.code not in explained]
         ranked += [root, *folded]
     return ranked
+
+
+def _first_cause(findings: list[Finding]) -> int:
+    """Position of the first finding, or of what explains it at its own level, or of what explains that."""
+    at, seen = 0, {0}
+    while True:
+        wanted, level = findings[at].code, findings[at].level
+        causes = (
+            i
+            for i, other in enumerate(findings)
+            if i not in seen and other.level == level != "note" and wanted in CHECKS[other.code].explains
+        )
+        found = next(causes, None)
+        if found is None:
+            return at
+        at = found
+        seen.add(at)
 
 
 def _signed(finding: Finding, check: Check) -> Finding:

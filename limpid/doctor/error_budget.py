@@ -18,7 +18,6 @@ from limpid.doctor.evidence import Evidence
 from limpid.doctor.fit_figures import SHARES, Estimate, FitFigures, finite
 from limpid.doctor.rival_figures import RivalFigures, called
 from limpid.doctor.rules_fit_bias import noise_floor
-from limpid.doctor.rules_fit_splits import has_own_test
 
 SURE = 2.0  # standard errors by which an error must lie above another for the chart to call it high
 
@@ -56,7 +55,7 @@ def budget_of(evidence: Evidence) -> dict[str, Any] | None:
         bias := _bias(fit, rivals, floor),
         _optimisation(evidence, bias),
         _variance(evidence, fit),
-        _mismatch(evidence, fit),
+        _mismatch(fit),
         _noise(fit, total),
     ]
     certain = [term for term in terms if term.certain and not term.part_of and term.name != "evaluation noise"]
@@ -85,13 +84,15 @@ def _bias(fit: FitFigures, rivals: RivalFigures, floor: Estimate | None) -> Term
     if fit.train is None:
         return Term("avoidable bias", None, None, None, "not measured: no training rows in evaluation mode", action)
     above = fit.train if floor is None else fit.train.minus(floor)
+    value, low, high = max(above.value, 0.0), max(above.low, 0.0), max(above.high, 0.0)
     basis = "error of training rows" + ("" if floor is None else " above what is irreducible")
-    best = rivals.best
-    if best is not None and rivals.score == fit.score:
+    best = rivals.best if rivals.score == fit.score else None
+    if best is not None:
         shown = fit.train.minus(best[1])
-        if shown.low > 0:
-            basis += f"; {fit.text(shown.value)} of it surely, as {called(best[0])} shows"
-    return Term("avoidable bias", max(above.value, 0.0), max(above.low, 0.0), max(above.high, 0.0), basis, action)
+        basis += f"; {fit.text(max(shown.value, 0.0))} of it surely, by {called(best[0])}" if shown.low > 0 else ""
+    if floor is None:  # some of it may be irreducible: sure is only what a rival shows to be avoidable
+        low = 0.0 if best is None else min(max(shown.low, 0.0), value)
+    return Term("avoidable bias", value, low, high, basis, action)
 
 
 def _optimisation(evidence: Evidence, bias: Term) -> Term:
@@ -115,19 +116,19 @@ def _optimisation(evidence: Evidence, bias: Term) -> Term:
 
 def _variance(evidence: Evidence, fit: FitFigures) -> Term:
     action = "more data or augmentation, then weight decay, dropout or a smaller network"
-    if fit.train is None or fit.valid is None:
+    if fit.train is None or fit.fresh is None:
         return Term("variance", None, None, None, "not measured: it takes training rows in evaluation mode", action)
-    gap = fit.valid.minus(fit.train)
-    basis = "validation error above that of training rows"
+    gap = fit.fresh.minus(fit.train)
+    basis = "error of new rows above that of training rows"
     curve = data_curve(evidence)
     if curve is not None:
         basis += f"; twice the rows would take {fit.text(curve['now'])} to about {fit.text(curve['doubled'])}"
     return Term("variance", gap.value, gap.low, gap.high, basis, action)
 
 
-def _mismatch(evidence: Evidence, fit: FitFigures) -> Term:
+def _mismatch(fit: FitFigures) -> Term:
     action = "training rows that are like the test rows"
-    if not has_own_test(evidence):
+    if not fit.own_test:
         return Term("mismatch", None, None, None, "none: the splits were drawn from the same rows at random", action)
     if fit.valid is None or fit.test is None:
         return Term("mismatch", None, None, None, "not measured: it takes a test split of its own", action)
@@ -159,7 +160,7 @@ def _chart(evidence: Evidence, fit: FitFigures, rivals: RivalFigures, floor: Est
     """Ng's chart; a gap is at least 2 points, or of what can be lost, and two standard errors."""
     if fit.train is None or fit.valid is None:
         return None
-    own_test, test = has_own_test(evidence), fit.test
+    own_test, test = fit.own_test, fit.test
     best = rivals.best if rivals.score == fit.score else None
     target = min(best[1].value if best else 0.0, fit.train.value) if floor is None else floor.value
     errors = [fit.train, fit.valid, test if own_test else fit.valid, None if own_test else test]

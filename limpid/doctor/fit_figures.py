@@ -118,10 +118,23 @@ class FitFigures:
     @cached_property
     def train(self) -> Estimate | None:
         """Of fixed training rows in evaluation mode, by the kept weights or those of the nearest epoch."""
-        if self.best is None or (nearest := self.fixed_near(self.best)) is None:
+        return None if self.best is None else self.train_at(self.best)
+
+    def train_at(self, epoch: Epoch) -> Estimate | None:
+        """The same around any epoch.
+
+        A wrong answer costs at least ln 2 of cross-entropy, so that a running mean over all rows bounds their error.
+        """
+        nearest = self.fixed_near(epoch)
+        if nearest is None:
             return None
-        sizes = (finite(self.evidence.spec.get(key)) for key in ("num_train", "num_valid"))
-        return self.error(nearest.fixed, int(min((MOST_FIXED, *(size for size in sizes if size)))))
+        sizes = [int(finite(self.evidence.spec.get(key)) or 0) for key in ("num_train", "num_valid")]
+        fixed = self.error(nearest.fixed, min((MOST_FIXED, *(size for size in sizes if size))))
+        bound = epoch.loss / math.log(2)
+        plain = self.score == "accuracy" and self.evidence.option("objective.loss") in ("cross_entropy", "bce")
+        if fixed is None or not plain or not bound < fixed.high:
+            return fixed
+        return Estimate(min(fixed.value, bound), min(fixed.low, bound), bound, sizes[0])
 
     def fixed_near(self, epoch: Epoch) -> Epoch | None:
         """The epoch nearest to this one after which fixed training rows were looked at, which is not done after all."""
@@ -151,6 +164,23 @@ class FitFigures:
         return Estimate(estimate.value, 1 - bounds[1], 1 - bounds[0], estimate.n)
 
     @cached_property
+    def own_test(self) -> bool:
+        """Whether the test rows come from another source, or time, than those that validation was drawn from."""
+        split = str(self.evidence.option("data.split") or "random")
+        how = str(((self.evidence.header.get("summary") or {}).get("split") or {}).get("how", ""))
+        return bool(self.evidence.option("data.test")) or split != "random" or ("random" not in how and bool(how))
+
+    @cached_property
+    def fresh(self) -> Estimate | None:
+        """Of rows that were not learned from: validation and test together, where both were drawn at random."""
+        if self.valid is None or self.test is None or self.own_test:
+            return self.valid
+        if self.score not in SHARES:
+            return max(self.valid, self.test, key=lambda estimate: estimate.n)
+        n = self.valid.n + self.test.n
+        return share_estimate((self.valid.value * self.valid.n + self.test.value * self.test.n) / n, n)
+
+    @cached_property
     def chance(self) -> float | None:
         """Error of the best constant answer, where it is known."""
         if self.score == "r2":
@@ -175,12 +205,14 @@ class FitFigures:
         return max(deviation, 1e-12)
 
     @property
-    def loss_se(self) -> float | None:
-        """Standard error of the validation loss; None without validation rows or kept losses."""
-        n = finite(self.evidence.spec.get("num_valid"))
-        if not n or (self.evidence.predictions or {}).get("losses") is None:
-            return None
-        return self._loss_deviation / math.sqrt(n)
+    def knows_losses(self) -> bool:
+        """Whether the losses of single samples were kept."""
+        return (self.evidence.predictions or {}).get("losses") is not None
+
+    def loss_se(self, loss: float, n: int) -> float:
+        """Standard error of a mean loss over n rows, whose losses spread about their mean as those of the kept rows."""
+        scale = abs(finite(self.result.get("loss")) or 0.0)
+        return self._loss_deviation * (abs(loss) / scale if scale > 0 else 1.0) / math.sqrt(max(n, 1))
 
     def text(self, error: float) -> str:
         """An error for people: `3.2 %`, or three digits with the unit."""

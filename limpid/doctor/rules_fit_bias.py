@@ -6,11 +6,13 @@ from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
 from limpid.doctor.fit_category import category_of
-from limpid.doctor.fit_figures import Estimate, FitFigures
+from limpid.doctor.fit_figures import Estimate, FitFigures, finite
 from limpid.doctor.rival_figures import RivalFigures, called
 
 SURE = Threshold(3.0, "standard errors", "USERS: 2 SE; 3 keeps three rivals at 1 % together", "splits below 30 rows")
 LOST = Threshold(0.1, "share of the rival's gain over knowing nothing", "ours", "a harmless 5 % is not a fault")
+SMOOTHED = Threshold(0.4, "label smoothing", "ours; Szegedy et al. 2016 use 0.1", "-")
+LEAST_FREED = 0.02  # of the error: 2 points of accuracy, or of R2
 FREED = Threshold(0.1, "share of the error that goes with the regulariser", "ours", "two trainings of one seed")
 
 
@@ -57,12 +59,13 @@ def over_regularised(evidence: Evidence) -> Verdict | None:
     """Error of the same training with and without its strong regularisers, in pairs on validation rows."""
     probe = evidence.probe("unregularised")
     if probe is None or not all(isinstance(probe.get(key), int | float) for key in ("error", "gain", "se")):
-        return None
+        return _smoothed(evidence)
     gain, se, error = probe["gain"], max(probe["se"], 1e-12), probe["error"]
     named = ", ".join(probe.get("options") or ())
     statistics = {"gain": gain, "se": se, "z": gain / se, "options": named}
-    if gain <= SURE.value * se or gain <= FREED.value * error:
-        return Verdict(statistics)
+    if gain <= SURE.value * se or gain <= max(FREED.value * error, LEAST_FREED):
+        smoothed = _smoothed(evidence)
+        return Verdict(statistics, () if smoothed is None else smoothed.findings)
     finding = Finding(
         level="warning",
         symptom=f"With hardly any {named} the validation error is {probe['free_error']:.3g} in place of {error:.3g}, "
@@ -77,14 +80,33 @@ def over_regularised(evidence: Evidence) -> Verdict | None:
     return Verdict(statistics, (finding,))
 
 
-def noise_floor(evidence: Evidence) -> Estimate | None:
-    """Share of answers that nobody can get right: estimated wrong labels, where they were looked for."""
-    noise = evidence.probe("label_noise") or {}
-    values = [noise.get(key) for key in ("share", "low", "high")]
-    if not all(isinstance(value, int | float) for value in values):
+def _smoothed(evidence: Evidence) -> Verdict | None:
+    """A note on label smoothing under which the right answer is asked for with hardly more than an even chance."""
+    smoothing = finite(evidence.option("objective.label_smoothing"))
+    if smoothing is None or smoothing <= SMOOTHED.value:
         return None
-    share, low, high = (float(value) for value in values if value is not None)
-    return Estimate(share, low, high, int(noise.get("n") or 0))
+    finding = Finding(
+        level="note",
+        symptom=f"Label smoothing of {smoothing:.2g} asks for a probability of {1 - smoothing:.2g} of the right answer "
+        "at most: its probabilities mean little, even where its answers are right.",
+        value=smoothing,
+        threshold=SMOOTHED.value,
+        where="objective.label_smoothing",
+    )
+    return Verdict({"label_smoothing": smoothing}, (finding,))
+
+
+def noise_floor(evidence: Evidence) -> Estimate | None:
+    """Share of answers that nobody can get right, where it was looked for: wrong labels as estimated, or rows that are
+    equal and have other labels, whichever are more."""
+    noise = evidence.probe("label_noise_after") or evidence.probe("label_noise") or {}
+    share, low, high = (finite(noise.get(key)) for key in ("share", "low", "high"))
+    rows = int(finite(noise.get("rows")) or 0)
+    ceiling = finite((evidence.probe("duplicates") or {}).get("ceiling"))
+    conflicts = 0.0 if ceiling is None else max(1 - ceiling, 0.0)
+    if share is None or low is None or high is None:
+        return None if conflicts <= 0 else Estimate(conflicts, conflicts, conflicts, rows)
+    return Estimate(max(share, conflicts), max(low, conflicts), max(high, conflicts), rows)
 
 
 def _same_unit(fit: FitFigures, rivals: RivalFigures) -> bool:
@@ -127,7 +149,7 @@ CHECKS = (
         remedy="Make it wider or train longer, after the learning rate and the wiring are known to be right.",
         thresholds={"sure": SURE, "lost": LOST},
         treatments=("wider", "longer", "raise-rate", "less-decay", "less-dropout"),
-        explains=("G15",),
+        explains=("G08", "G15"),
         reads=("quick_rivals", "rivals", "rivals_after"),
     ),
     Check(
@@ -138,9 +160,9 @@ CHECKS = (
         when="after",
         cause="Weight decay, dropout, label smoothing or a penalty is so strong that the network cannot learn.",
         remedy="Weaken the regularisers that are named, by a factor of ten or to nothing.",
-        thresholds={"sure": SURE, "freed": FREED},
+        thresholds={"sure": SURE, "freed": FREED, "smoothed": SMOOTHED},
         treatments=("less-decay", "less-dropout"),
-        explains=("G01", "G15"),
+        explains=("G01", "G08", "G15"),
         reads=("unregularised",),
     ),
 )

@@ -12,6 +12,7 @@ UNFINISHED = Threshold(0.1, "of the whole fall, in the last quarter", "Playbook:
 STILL = Threshold(0.03, "share of the last loss", "ours: less is not worth another run", "moderate")
 EARLY = Threshold(0.1, "of the epochs", "USERS: best in the first 10 %", "restarts of the rate")
 LATE_EPOCHS = 20  # fewer are over soon in any case
+BENT = 8  # evaluations
 LOST = Threshold(0.2, "share of the best validation loss", "as over-fitting", "small validation splits")
 
 
@@ -27,7 +28,8 @@ def ended_well(evidence: Evidence) -> Verdict | None:
     quarter = max(1, len(valid) // 4)
     fall = valid[0] - valid[-1]
     late = valid[-1 - quarter] - valid[-1]
-    noise = course.noise * valid[course.best]
+    # A few points bend because the loss falls, not because it is noisy.
+    noise = course.noise * valid[course.best] if len(valid) >= BENT else 0.0
     statistics = {
         "best_epoch": best.epoch,
         "epochs": total,
@@ -96,5 +98,6 @@ CHECKS = (
         cause="Too few epochs for this rate, or a schedule that let the rate fall too soon.",
         remedy="Train longer: --epochs two or three times as many.",
         thresholds={"unfinished": UNFINISHED, "still": STILL, "early": EARLY, "lost": LOST},
+        explains=("G01", "G08", "G09", "G15"),
     ),
 )

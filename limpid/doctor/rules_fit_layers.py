@@ -26,10 +26,9 @@ def dropout_before_norm(evidence: Evidence) -> Verdict | None:
     excess = [1 - train / evaluated for train, evaluated in losses if train is not None and evaluated]
     worst = min(excess, default=None)  # of the last readings: all of them have to show it
     statistics: dict[str, Any] = {"pairs": len(pairs), "dropout": rate, "excess": worst}
-    if not pairs or (rate < STRONG.value and worst is None):
-        return Verdict(statistics)
     shifted = worst is not None and worst > SHIFT.value
-    if not shifted and rate < STRONG.value:
+    own = str(evidence.option("model.name", "")).startswith("module:")  # its shares of dropout are not in the record
+    if not pairs or not (shifted or own or rate >= STRONG.value):
         return Verdict(statistics)
     finding = Finding(
         level="warning" if shifted else "note",
@@ -37,7 +36,7 @@ def dropout_before_norm(evidence: Evidence) -> Verdict | None:
         + (
             f", and evaluation mode is worse than training mode by {100 * (worst or 0):.0f} % of its loss."
             if shifted
-            else f" with a share of {rate:.2g}: the variances that it learns are not those of evaluation."
+            else ": the variances that it learns are not those of evaluation."
         ),
         value=rate if worst is None else worst,
         threshold=SHIFT.value if shifted else STRONG.value,

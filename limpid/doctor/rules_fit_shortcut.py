@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
@@ -10,6 +12,8 @@ from limpid.doctor.fit_figures import finite
 COLLAPSE = Threshold(0.8, "share of what the network gained over a constant answer", "USERS: 90 % of attribution", "-")
 OTHERS = Threshold(0.25, "share of that gain", "ours: the next part's, so that one part stands alone", "-")
 SMALL = Threshold(0.07, "share of the input", "ours: a part of a grid of six by six, or one of 15 columns", "-")
+TELLS = Threshold(0.8, "of what a constant answer does not know", "ours; a part of a real picture tells 0.3", "-")
+USED = Threshold(0.05, "share of the network's gain that goes without it", "ours: more than noise", "-")
 LEAST_GAIN = 0.2  # of the error of a constant answer; a network that learned little hangs on nothing
 
 
@@ -28,9 +32,24 @@ def hangs_on_one_part(evidence: Evidence) -> Verdict | None:
     drops = [(part["error"] - error) / gain for part in parts]
     first, share = parts[0], finite(parts[0].get("share")) or 1.0
     statistics = {"part": first.get("name"), "collapse": drops[0], "next": drops[1], "share": share}
+    image = evidence.spec.get("kind") == "image"
+    mark = _telling_mark(parts, constant)
+    statistics["mark"] = None if mark is None else mark.get("name")
+    if mark is not None and mark is first and drops[0] > USED.value and drops[1] < drops[0] / 2:
+        knows = 1 - mark["alone"] / constant
+        finding = Finding(
+            level="warning",
+            symptom=f"{str(mark.get('name')).capitalize()}, {100 * share:.1f} % of the picture at its border, give "
+            f"{100 * knows:.0f} % of the answer away by themselves, and the network uses them more than others.",
+            value=knows,
+            threshold=TELLS.value,
+            where=str(mark.get("name", "")),
+            n=int(finite(probe.get("n")) or 0),
+            sure="confirmed",
+        )
+        return Verdict(statistics, (finding,))
     if drops[0] <= COLLAPSE.value or drops[1] >= OTHERS.value or share > SMALL.value:
         return Verdict(statistics)
-    image = evidence.spec.get("kind") == "image"
     finding = Finding(
         level="warning" if image and first.get("border") else "note",
         symptom=f"Without {first.get('name')}, {100 * share:.1f} % of the input, the network loses "
@@ -47,6 +66,15 @@ def hangs_on_one_part(evidence: Evidence) -> Verdict | None:
     return Verdict(statistics, (finding,))
 
 
+def _telling_mark(parts: list[dict[str, Any]], constant: float) -> dict[str, Any] | None:
+    """The part at the border that alone gives the answer away as no part elsewhere does."""
+    known = [(part, 1 - alone / constant) for part in parts if (alone := finite(part.get("alone"))) is not None]
+    known.sort(key=lambda item: -item[1])
+    if len(known) < 2 or known[0][1] < TELLS.value or not known[0][0].get("border"):
+        return None
+    return known[0][0] if known[1][1] < TELLS.value / 2 else None
+
+
 CHECKS = (
     Check(
         code="G13",
@@ -57,7 +85,7 @@ CHECKS = (
         cause="Something small beside the subject gives the answer away here, and may not elsewhere: a mark, a frame, "
         "a column that knows the answer.",
         remedy="Ask whether that part will be there in use; mask it, collect rows without it, or drop the column.",
-        thresholds={"collapse": COLLAPSE, "others": OTHERS, "small": SMALL},
+        thresholds={"collapse": COLLAPSE, "others": OTHERS, "small": SMALL, "tells": TELLS, "used": USED},
         treatments=("drop-column", "augment"),
         reads=("shortcut",),
     ),

@@ -3,16 +3,22 @@ G05 (too good)."""
 
 from __future__ import annotations
 
+import math
+
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
-from limpid.doctor.fit_figures import SHARES, FitFigures, finite
+from limpid.doctor.fit_figures import MOST_FIXED, SHARES, FitFigures, finite
 from limpid.doctor.rival_figures import RivalFigures, called
 from limpid.doctor.rules_fit_bias import noise_floor
 
 SURE = Threshold(3.5, "standard errors", "USERS: 2 SE, which one healthy run in 40 exceeds", "-")
 POINTS = Threshold(0.03, "of the error", "ours: smaller differences change no decision", "1 - R2 is a larger number")
+TOLD_APART = Threshold(0.65, "AUC of training against validation rows", "USERS D12", "-")
+CHANCE = 0.01  # probability of that AUC between rows of one kind
 BETTER = Threshold(0.2, "share of the training loss", "UMLAUT: 5 points of accuracy", "small splits")
+GOOD = 0.95  # accuracy or R2, from which a column that tells nearly all is worth a question
+TELLING = Threshold(0.85, "of what can be known", "below D10, which warns: this one asks", "dominant true causes")
 PERFECT = Threshold(0.99, "accuracy or R2", "UMLAUT .95 fires on every good network", "truly easy data")
 
 
@@ -23,9 +29,12 @@ def mismatch(evidence: Evidence) -> Verdict | None:
     Where rows were put into the splits in random order, both come from one source, and a difference is over-tuning.
     """
     fit = FitFigures(evidence)
-    if fit.valid is None or fit.test is None:
+    shifted = _shifted_validation(evidence, fit)
+    if fit.valid is None or (fit.test is None and shifted is None):
         return None
-    separate = has_own_test(evidence)
+    if fit.test is None or (shifted is not None and shifted.findings):
+        return shifted
+    separate = fit.own_test
     shift, gap = fit.test.minus(fit.valid), None if fit.train is None else fit.valid.minus(fit.train)
     statistics = {
         "valid_error": fit.valid.value,
@@ -57,24 +66,56 @@ def mismatch(evidence: Evidence) -> Verdict | None:
     return Verdict(statistics, (finding,))
 
 
-def better_than_training(evidence: Evidence) -> Verdict | None:
-    """training loss - validation loss of the kept weights, both in evaluation mode."""
-    fit = FitFigures(evidence)
-    best, se = fit.best, fit.loss_se
-    nearest = fit.fixed_near(best) if best else None
-    train = finite(((nearest.fixed if nearest else None) or {}).get("loss"))
-    valid = finite(((best.valid if best else None) or {}).get("loss"))
-    if train is None or valid is None or se is None:
+def _shifted_validation(evidence: Evidence, fit: FitFigures) -> Verdict | None:
+    """Verdict on validation rows that a classifier tells from training rows, and that are answered worse."""
+    probe = evidence.probe("shift") or {}
+    auc, p = finite(probe.get("auc")), finite(probe.get("p"))
+    if auc is None or p is None or fit.train is None or fit.valid is None:
         return None
-    advantage, noise = train - valid, se * 2**0.5  # of two splits of like size
-    statistics = {"train_loss": train, "valid_loss": valid, "advantage": advantage, "z": advantage / max(noise, 1e-12)}
-    errors_agree = fit.train is not None and fit.valid is not None and fit.train.minus(fit.valid).low <= 0
-    if advantage <= SURE.value * noise or advantage <= BETTER.value * train or errors_agree:
+    gap = fit.valid.minus(fit.train)
+    statistics = {"auc": auc, "p": p, "gap": gap.value, "z": gap.value / max(gap.se, 1e-12)}
+    if auc <= TOLD_APART.value or p >= CHANCE or gap.value <= max(SURE.value * gap.se, POINTS.value):
         return Verdict(statistics)
     finding = Finding(
         level="warning",
-        symptom=f"The validation loss {valid:.3g} is {100 * advantage / train:.0f} % lower than that of training rows "
-        f"in evaluation mode, {train:.3g}.",
+        symptom=f"Validation rows are answered worse than training rows by {fit.text(gap.value)} ({fit.unit}), and "
+        f"they are of another kind: a classifier tells them apart with an AUC of {auc:.2f}.",
+        value=gap.value,
+        threshold=SURE.value * gap.se,
+        where="validation",
+        n=fit.valid.n,
+        cause="Validation rows were drawn elsewhere, or prepared in another way: this is no over-fitting.",
+        remedy="Draw the validation rows from the same source, or bring training rows that are like them.",
+    )
+    return Verdict(statistics, (finding,))
+
+
+def better_than_training(evidence: Evidence) -> Verdict | None:
+    """Loss of training and test rows together - validation loss, by the kept weights in evaluation mode.
+
+    Test rows stand for training rows only where both were drawn at random, and only the training rows' own loss tells
+    that validation is better than what was learned: both have to be higher.
+    """
+    fit = FitFigures(evidence)
+    best = fit.best
+    nearest = fit.fixed_near(best) if best else None
+    train = finite(((nearest.fixed if nearest else None) or {}).get("loss"))
+    valid = finite(((best.valid if best else None) or {}).get("loss"))
+    if train is None or valid is None or fit.valid is None or not fit.knows_losses:
+        return None
+    n = min(fit.valid.n, MOST_FIXED)
+    tested = None if fit.own_test or fit.test is None else finite(fit.result.get("loss"))
+    count = 0 if tested is None or fit.test is None else fit.test.n
+    reference = (train * n + (tested or 0.0) * count) / (n + count)
+    noise = math.hypot(fit.loss_se(reference, n + count), fit.loss_se(valid, fit.valid.n))
+    advantage = reference - valid
+    statistics = {"train_loss": train, "valid_loss": valid, "advantage": advantage, "z": advantage / max(noise, 1e-12)}
+    if advantage <= SURE.value * noise or min(train, advantage + valid) - valid <= BETTER.value * train:
+        return Verdict(statistics)
+    finding = Finding(
+        level="warning",
+        symptom=f"The validation loss {valid:.3g} is {100 * (1 - valid / train):.0f} % lower than that of training "
+        f"rows in evaluation mode, {train:.3g}.",
         value=advantage,
         threshold=SURE.value * noise,
         n=fit.valid.n if fit.valid else None,
@@ -101,6 +142,14 @@ def too_good(evidence: Evidence) -> Verdict | None:
             "validation answers are."
         )
         return Verdict(statistics, (_note(fit, symptom, fit.valid.value, floor.value),))
+    telling = _telling_column(evidence)
+    if telling is not None and 1 - fit.valid.value >= GOOD and fit.valid.n >= 30:
+        column, gain = telling
+        symptom = (
+            f"The column {column!r} alone gives {100 * gain:.0f} % of all that can be known of the answer, far "
+            "more than any other."
+        )
+        return Verdict(statistics, (_note(fit, symptom, gain, TELLING.value),))
     easy = first is not None and first >= PERFECT.value and best is not None and 1 - best[1].value >= PERFECT.value
     if easy and best is not None and fit.valid.n >= 30:
         symptom = f"After one epoch the score is {100 * (first or 0):.1f} %, and {called(best[0])} reaches as much."
@@ -108,11 +157,13 @@ def too_good(evidence: Evidence) -> Verdict | None:
     return Verdict(statistics)
 
 
-def has_own_test(evidence: Evidence) -> bool:
-    """Whether the test rows come from another source, or another time, than those that validation was drawn from."""
-    split = str(evidence.option("data.split") or "random")
-    how = str(((evidence.header.get("summary") or {}).get("split") or {}).get("how", ""))
-    return bool(evidence.option("data.test")) or split != "random" or ("random" not in how and bool(how))
+def _telling_column(evidence: Evidence) -> tuple[str, float] | None:
+    """The column that tells nearly everything by itself while the next one tells less than half of that; its gain."""
+    for row in (evidence.probe("columns") or {}).get("columns") or ():
+        gain, others = finite(row.get("gain")), finite(row.get("others"))
+        if gain is not None and gain >= TELLING.value and others is not None and others < gain / 2:
+            return str(row.get("column", "")), gain
+    return None
 
 
 def _note(fit: FitFigures, symptom: str, value: float, threshold: float) -> Finding:
@@ -130,8 +181,10 @@ CHECKS = (
         cause="The test rows come from elsewhere, or from another time: this is no over-fitting, which validation "
         "would show.",
         remedy="Make the training rows like the test rows: collect some, augment towards them, or split as they are.",
-        thresholds={"sure": SURE, "points": POINTS},
+        thresholds={"sure": SURE, "points": POINTS, "told_apart": TOLD_APART},
         treatments=("augment",),
+        explains=("G02", "G08"),
+        reads=("shift",),
     ),
     Check(
         code="G04",
@@ -142,6 +195,7 @@ CHECKS = (
         cause="Validation rows are copies of training rows, easier, or of another mix of classes.",
         remedy="Look for rows that are in both splits, and draw the validation rows at random, stratified.",
         thresholds={"sure": SURE, "better": BETTER},
+        explains=("G03",),
     ),
     Check(
         code="G05",
@@ -151,7 +205,7 @@ CHECKS = (
         when="after",
         cause="The task is truly that easy, or a column or the same rows in both splits give the answer away.",
         remedy="Ask of each input whether it is known before the answer is; see the checks of leaks (D09 to D11).",
-        thresholds={"perfect": PERFECT},
-        reads=("quick_rivals", "rivals", "rivals_after", "label_noise"),
+        thresholds={"perfect": PERFECT, "telling": TELLING},
+        reads=("quick_rivals", "rivals", "rivals_after", "label_noise", "columns"),
     ),
 )

@@ -15,6 +15,7 @@ GAP = Threshold(0.5, "training loss over validation loss", "ours", "without it a
 WRONG = Threshold(5, "wrong validation answers", "ours: three that grow surer raise any mean loss", "some")
 SURE = Threshold(3.0, "standard errors", "USERS: 2 SE", "small validation splits")
 WIDE = Threshold(0.05, "share of answers", "SageMaker .1 of the loss, AUTOTRAINER .1 of accuracy", "benign gaps")
+FAR = Threshold(0.1, "share of answers", "AUTOTRAINER .1 of accuracy; with a loss that no longer falls", "hard tasks")
 MEMORISED = Threshold(0.5, "share of the wrong labels that training rows are answered with", "ours", "low")
 LEAST_NOISE = 0.02  # share of wrong labels below which nothing is said
 
@@ -28,7 +29,7 @@ def memorises(evidence: Evidence) -> Verdict | None:
     if course is None:
         return None
     best, last = fit.evaluated[course.best], fit.evaluated[-1]
-    gap = None if fit.train is None or fit.valid is None else fit.valid.minus(fit.train)
+    gap = None if fit.train is None or fit.fresh is None else fit.fresh.minus(fit.train)
     worse, grows = _answers_worse(fit, best, last)
     statistics = {
         "best_epoch": best.epoch,
@@ -57,9 +58,9 @@ def memorises(evidence: Evidence) -> Verdict | None:
         )
         return Verdict(statistics, (finding,))
     if gap is not None and fit.score in SHARES and gap.value > max(SURE.value * gap.se, WIDE.value):
-        improving = fit.evaluated.index(best) >= 0.8 * len(fit.evaluated)
+        improving = course.best >= 0.8 * len(fit.evaluated)
         finding = Finding(
-            level="note",
+            level="warning" if gap.value > FAR.value and apart and not improving else "note",
             symptom=f"New rows are answered worse than those that it learned from, by {100 * gap.value:.1f} points"
             + (" (validation still improves)." if improving else "."),
             value=gap.value,
@@ -76,13 +77,14 @@ def memorises(evidence: Evidence) -> Verdict | None:
 def learned_wrong_labels(evidence: Evidence) -> Verdict | None:
     """1 - train error / share of wrong labels: how many of them the network has learned by heart."""
     floor, fit = noise_floor(evidence), FitFigures(evidence)
-    if floor is None or fit.train is None or fit.score not in SHARES:
+    train = fit.train_at(fit.evaluated[-1]) if fit.evaluated else None  # learned by heart at the end, if at all
+    if floor is None or train is None or fit.score not in SHARES:
         return None
     if floor.low < LEAST_NOISE:
-        return Verdict({"noise": floor.value, "train_error": fit.train.value})
-    share = 1 - fit.train.value / floor.value
-    statistics = {"noise": floor.value, "train_error": fit.train.value, "memorised": share}
-    if fit.train.high >= (1 - MEMORISED.value) * floor.low:
+        return Verdict({"noise": floor.value, "train_error": train.value})
+    share = 1 - train.value / floor.value
+    statistics = {"noise": floor.value, "train_error": train.value, "memorised": share}
+    if train.high >= (1 - MEMORISED.value) * floor.low:
         return Verdict(statistics)
     finding = Finding(
         level="note",
@@ -90,7 +92,7 @@ def learned_wrong_labels(evidence: Evidence) -> Verdict | None:
         f"{100 * min(share, 1.0):.0f} % of those among its training rows.",
         value=share,
         threshold=MEMORISED.value,
-        n=fit.train.n,
+        n=train.n,
     )
     return Verdict(statistics, (finding,))
 
@@ -146,7 +148,7 @@ CHECKS = (
         when="after",
         cause="The network has room enough to memorise its rows, and nothing keeps it from doing so.",
         remedy="More and more varied data, an L2 penalty, dropout, early stopping.",
-        thresholds={"risen": RISEN, "gap": GAP, "wrong": WRONG, "sure": SURE, "wide": WIDE},
+        thresholds={"risen": RISEN, "gap": GAP, "wrong": WRONG, "sure": SURE, "wide": WIDE, "far": FAR},
         treatments=("augment", "more-decay", "dropout", "smoothing", "early-stop"),
         explains=("G06", "G07", "G10"),
     ),

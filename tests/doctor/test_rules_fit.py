@@ -66,12 +66,19 @@ def test_few_wrong_answers_cannot_show_over_fitting() -> None:
     assert found("G02", run) == []
 
 
-def test_a_gap_alone_is_a_note() -> None:
-    valid = [2.0, 1.0, 0.6, 0.55, 0.53, 0.52, 0.52, 0.53]
-    run = record(train=FALLING, valid=valid, fixed=FALLING, accuracy=[0.8] * 8, fixed_accuracy=[1.0] * 8)
+@pytest.mark.parametrize(
+    ("valid", "right", "level"),
+    [
+        ([2.0, 1.0, 0.6, 0.55, 0.53, 0.52, 0.52, 0.53], 0.93, "note"),
+        ([2.0, 1.0, 0.6, 0.55, 0.53, 0.52, 0.51, 0.50], 0.8, "note"),  # it still improves
+        ([2.0, 1.0, 0.6, 0.55, 0.53, 0.52, 0.52, 0.53], 0.8, "warning"),
+    ],
+)
+def test_a_gap_without_a_rise(valid: list[float], right: float, level: str) -> None:
+    run = record(train=FALLING, valid=valid, fixed=FALLING, accuracy=[right] * 8, fixed_accuracy=[1.0] * 8)
     (finding,) = found("G02", run)
-    assert (finding.level, finding.where) == ("note", "gap")
-    assert finding.value == pytest.approx(0.2)
+    assert (finding.level, finding.where) == (level, "gap")
+    assert finding.value == pytest.approx(1 - right)
 
 
 def test_under_fitting_is_measured_against_a_rival() -> None:
