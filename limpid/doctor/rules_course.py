@@ -11,6 +11,7 @@ from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
 from limpid.doctor.loss_course import LossCourse, course_of
+from limpid.doctor.movement import SHORT_PATH, movement_of
 
 ROSE = Threshold(2.0, "mean loss of the last tenth over the lowest mean", "TheDeepChecker: 2", "losses near zero")
 GAVE_BACK = Threshold(0.5, "share of what had been gained", "ours", "restarts of the rate")
@@ -57,10 +58,12 @@ def plateau_from_start(evidence: Evidence) -> Verdict | None:
     gain = (course.bins[0] - course.lowest) / course.start
     numbers = {"gain": gain, "late_slope": course.late, "late_error": course.late_error}
     planned = evidence.planned_steps or 0
-    enough = steps[-1] >= max(NO_STEPS, planned // 10) or evidence.ended is not None
+    enough = steps[-1] >= max(NO_STEPS, planned // 5) or evidence.ended is not None
     doubt = ERRORS * course.noise / math.sqrt(max(1, course.num // 10)) / course.start
     flat = max(gain, course.fall) < NO_FALL.value + doubt and not course.still_falling and course.fall < 0.1
-    if not (enough and flat and evidence.epochs) or course.broken or course.fall < -1:
+    movement = movement_of(evidence)
+    crawls = evidence.ended is None and movement is not None and (movement.path or 0.0) < SHORT_PATH.value
+    if not (enough and flat and evidence.epochs) or crawls or course.broken or course.fall < -1:
         return Verdict(numbers)
     finding = Finding(
         level="warning",
@@ -74,33 +77,31 @@ def plateau_from_start(evidence: Evidence) -> Verdict | None:
 
 
 def plateau_late(evidence: Evidence) -> Verdict | None:
-    """Slopes of the last third of the epochs while the rate is high; a fork with a tenth of it confirms."""
+    """What a tenth of the last rate gains from the end on, where the rate was held and nothing was gained any more.
+
+    Without the fork there is no verdict: a run that has reached its floor is as flat.
+    """
     course, epochs = course_of(evidence), evidence.epochs
-    if course is None or evidence.ended is None or len(epochs) < 2 * FLAT_EPOCHS.value:
+    gain, error = fork_gain(evidence)
+    if course is None or gain is None or error is None or len(epochs) < 2 * FLAT_EPOCHS.value:
         return None
     last = epochs[-max(int(FLAT_EPOCHS.value), len(epochs) // 3) :]
     rates = [epoch.lr for epoch in epochs if math.isfinite(epoch.lr)]
     held = bool(rates) and rates[-1] >= ANNEALED * max(rates)
     valid = [_number(epoch.valid.get("loss")) for epoch in last if epoch.valid is not None]
-    train_flat = _is_flat([epoch.loss for epoch in last])
-    valid_flat = len(valid) < FLAT_EPOCHS.value or _is_flat(valid) or valid[-1] > valid[0]
-    gain, error = fork_gain(evidence)
-    numbers = {"flat": train_flat and valid_flat, "held": held, "fork_gain": gain, "fork_error": error}
-    if not (held and valid_flat and course.fall > NO_FALL.value):
+    flat = len(valid) < FLAT_EPOCHS.value or _is_flat(valid) or valid[-1] > valid[0]
+    numbers = {"flat": flat, "held": held, "fork_gain": gain, "fork_error": error}
+    if not (held and flat and gain > max(ERRORS * error, FORK_GAIN.value)):
         return Verdict(numbers)
-    confirmed = gain is not None and error is not None and gain > max(ERRORS * error, FORK_GAIN.value)
-    if not (confirmed or (gain is None and train_flat and course.end > 0.05 * course.start)):
-        return Verdict(numbers)
-    text = f"Nothing was gained in the last {len(last)} epochs, while the rate stayed at {rates[-1]:.2g}"
-    more = f"; one epoch at a tenth of it lowers the validation loss by {gain:.1%}." if confirmed else "."
     finding = Finding(
-        level="warning" if confirmed else "note",
-        symptom=text + more,
-        value=gain if confirmed and gain is not None else float(len(last)),
-        threshold=FORK_GAIN.value if confirmed else FLAT_EPOCHS.value,
+        level="warning",
+        symptom=f"Nothing was gained in the last {len(last)} epochs, while the rate stayed at {rates[-1]:.2g}; one "
+        f"epoch at a tenth of it lowers the validation loss by {gain:.1%}.",
+        value=gain,
+        threshold=FORK_GAIN.value,
         step=last[0].step,
         n=len(last),
-        sure="confirmed" if confirmed else "suspected",
+        sure="confirmed",
         picture=_losses(evidence),
     )
     return Verdict(numbers, (finding,))

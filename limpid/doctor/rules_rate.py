@@ -9,22 +9,22 @@ from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Level, Picture, Surety, Verdict
 from limpid.doctor.loss_course import STRAIGHT, LossCourse, course_of
-from limpid.doctor.movement import Movement, movement_of
+from limpid.doctor.movement import SHORT_PATH, Movement, movement_of
 from limpid.doctor.rate_trial import RateTrial, trial_of
 
 CALIBRATED = "ours: six small tasks, three optimisers, three schedules, rates x 1/1000 to x 100"
 STUCK = Threshold(0.7, "loss at the end over that at the start", CALIBRATED, "tasks with a high floor end near it")
 BURST = Threshold(2.0, "loss over that at the start", CALIBRATED, "single batches: the third largest counts")
 GROWTH = Threshold(10.0, "norm of the weights over that at the start", CALIBRATED, "first weights that are tiny grow")
-LOST = Threshold(0.3, "share of what had been gained", CALIBRATED, "a one-cycle peak gives back up to 0.1")
+LOST = Threshold(0.15, "share of what had been gained", CALIBRATED, "healthy runs with long steps: up to 0.09")
 LONG_STEP = Threshold(0.04, "median |update| / |weights|", "CS231n: 1e-3; 0.1 in TheDeepChecker", "small networks")
 CATAPULT = Threshold(30.0, "loss over that at the start", CALIBRATED, "outliers in the targets")
 HURLED = Threshold(0.1, "median |update| / |weights|", CALIBRATED, "first weights that are tiny; only of broken runs")
 LITTLE = Threshold(0.6, "share of the start loss that is gone", CALIBRATED, "tasks with a high floor")
-SHORT_PATH = Threshold(0.05, "sum of |update| / |weights|", CALIBRATED, "wide networks and pretrained ones move less")
 PATH = Threshold(0.5, "sum of |update| / |weights|", CALIBRATED, "as above; only with a straight course")
 BENT = Threshold(STRAIGHT, "late slope over early slope, against the sum of rates", CALIBRATED, "runs of few steps")
 OUTRUN = Threshold(0.5, "gain of the own rate over the best rate's", CALIBRATED, "short races flatter high rates")
+FAR_OUTRUN = Threshold(0.85, "the same, where a tenth of the rate or less is best", CALIBRATED, "healthy: 0.3 or more")
 CRAWL = Threshold(0.25, "gain of the own rate, carried on to the run's end, over the best's", CALIBRATED, "linear")
 FAR_BEST = 30.0  # times the own rate: a short race likes rates up to ten times as high in healthy runs
 BEFORE_VERDICT = 0.5  # of the planned steps: a course is not judged by its beginning
@@ -39,7 +39,8 @@ def too_high(evidence: Evidence) -> Verdict | None:
     if course is None and movement is None and trial is None:
         return None
     statistics = _statistics(course, movement, trial)
-    raced = trial is not None and trial.best < 1 and trial.agreed and trial.reached < OUTRUN.value
+    limit_of_gain = OUTRUN.value if trial is None or trial.best > 0.11 else FAR_OUTRUN.value
+    raced = trial is not None and trial.best < 1 and trial.agreed and trial.reached < limit_of_gain
     seen = _harm_by_steps(evidence, course, movement)
     if seen is None and not raced:
         return Verdict(statistics)
@@ -50,7 +51,7 @@ def too_high(evidence: Evidence) -> Verdict | None:
             f"In {trial.num_steps} steps the rate {trial.lr:.3g} gains {max(0.0, trial.reached):.0%} of what "
             f"{trial.lr * trial.best:.3g} gains, with each of {trial.num_seeds} seeds."
         )
-        seen = (text, trial.reached, OUTRUN.value)
+        seen = (text, trial.reached, limit_of_gain)
     text, value, limit = seen
     sure: Surety = "confirmed" if raced else "established"
     finding = Finding(
@@ -155,7 +156,8 @@ def _crawl(evidence: Evidence, course: LossCourse | None, movement: Movement | N
     if course is None or course.broken or course.fall > LITTLE.value or not _ripe(evidence, course):
         return None
     path = None if movement is None else movement.path
-    still = course.still_falling and course.straightness > BENT.value
+    gathers_speed = evidence.ended is None and course.straightness > 1 / BENT.value  # a saddle: it is being left
+    still = course.still_falling and course.straightness > BENT.value and not gathers_speed
     if path is not None and path < SHORT_PATH.value:
         text = f"All steps together moved the weights by {path:.2g} of their size; the loss fell by {course.fall:.1%}."
         return text, path, SHORT_PATH.value
@@ -248,6 +250,7 @@ CHECKS = (
             "catapult": CATAPULT,
             "hurled": HURLED,
             "outrun": OUTRUN,
+            "far_outrun": FAR_OUTRUN,
         },
         treatments=("lower-rate", "warm-up", "clip"),
         explains=("O03", "O04", "O05", "O08", "O09", "G01", "G06", "G15"),
