@@ -30,14 +30,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-lists.add_to(app)
-rates.add_to(app)
-use.add_to(app)
-doctoring.add_to(app)
-ensembles.add_to(app)
-recipes.add_to(app)
-transfer.add_to(app)
-
 
 @app.command()
 def train(
@@ -140,6 +132,15 @@ def compare(
 
     comparison = compare_runs([Run.open(path) for path in runs])
     print(comparison.to_json() if json else comparison.render())
+
+
+doctoring.add_to(app)
+use.add_to(app)
+ensembles.add_to(app)
+transfer.add_to(app)
+rates.add_to(app)
+recipes.add_to(app)
+lists.add_to(app)
 
 
 def _pop(values: dict[str, Any], *names: str) -> dict[str, Any]:
