@@ -36,6 +36,9 @@ class DataConfig(Section):
     leave_out: tuple[str, ...] = Field(
         default=(), description="training rows to leave out, by name: a file's, or row 17"
     )
+    corrections: str | None = Field(
+        default=None, description="table of rows to drop or relabel, as `limpid audit` writes it"
+    )
     types: dict[str, Literal["number", "category", "boolean", "date"]] = Field(
         default_factory=dict, description="column types that override the inferred ones"
     )

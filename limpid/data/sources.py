@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from limpid.config import DataConfig
+from limpid.data.corrections import correct
 from limpid.data.dataset import Dataset
 from limpid.data.form_options import refuse_unused
 from limpid.data.frames import FRAME_SUFFIXES, is_frame
@@ -37,11 +38,13 @@ def load_data(source: Any, config: DataConfig, *, seed: int = 0, takes_codes: bo
         takes_codes: whether the model embeds category codes; otherwise categories become one-hot numbers.
         y: targets, if `source` is the inputs in memory.
     Raises:
-        DataError: an unknown name (with the nearest known one), or anything wrong with the data.
+        DataError: an unknown name (with the nearest known one), or anything wrong with the data or their corrections.
         ConfigError: an option that data of this form do not have.
     """
     dataset = _load(source, config, seed, takes_codes, y)
     refuse_unused(config, dataset)
+    if config.corrections:
+        dataset = correct(dataset, config.corrections)
     return without_rows(dataset, config.leave_out) if config.leave_out else dataset
 
 
