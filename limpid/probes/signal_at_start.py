@@ -2,7 +2,8 @@
 
 For every layer and activation function, in the order of the forward pass: what training/listening.py says of its
 values, the root mean square of the loss's gradient with respect to them, and for layers of weights the share of their
-units that have a twin. Units are twins where weights and gradients agree: nothing will ever tell them apart.
+units that have a twin. Units are twins where their weights agree and their gradients agree too, or vanish: nothing will
+ever tell them apart.
 
 Sources: Glorot & Bengio 2010 (the profiles); Goodfellow et al. 2016, section 8.4 (symmetry).
 
@@ -22,8 +23,9 @@ from limpid.probes.subject import Subject
 from limpid.training.listening import Listener, listening, rounded
 
 ROWS = 64
-MOST_UNITS, MOST_INPUTS = 256, 1024  # of a layer that are compared, the first ones
+MOST_UNITS, MOST_INPUTS = 128, 64  # of a layer that are compared: the first units, evenly spaced inputs
 SAME = 1e-3  # distance of two twins over their length; equal sums in another order differ by 1e-5, chance by 1e-1
+NOTHING = 1e-6  # length of a gradient over that of the weights; what is left where sums cancel
 
 
 def measure(subject: Subject) -> dict[str, Any] | None:
@@ -32,7 +34,7 @@ def measure(subject: Subject) -> dict[str, Any] | None:
     In training mode, as a fresh network has no running statistics worth the name, but without dropout.
     """
     network, learns = subject.network, learns_by_gradient(subject)
-    inputs, target = tuple(x[:ROWS] for x in subject.inputs), subject.target[:ROWS]
+    inputs, target = [x[:ROWS].clone() for x in subject.inputs], subject.target[:ROWS]
     if len(target) < 2:
         return None
     network.train()
@@ -41,6 +43,8 @@ def measure(subject: Subject) -> dict[str, Any] | None:
             module.eval()
     for p in network.parameters():
         p.grad = None
+    if learns and inputs[0].is_floating_point():
+        inputs[0].requires_grad_()  # so that the gradient of a sequence is seen at each of its places
     classes = target if target.ndim == 1 and not target.is_floating_point() else None
     listener = Listener(network, len(target), classes, gradients=learns)
     with torch.set_grad_enabled(learns), listening(network, listener):
@@ -62,11 +66,24 @@ def _twins(weight: nn.Parameter, bias: nn.Parameter | None) -> Tensor | None:
     """Share of units with a twin; None where the layer does not learn, or has one unit."""
     if weight.grad is None or len(weight) < 2:
         return None
-    same_UU = ~torch.eye(min(len(weight), MOST_UNITS), dtype=torch.bool, device=weight.device)
-    for whole, extra in ((weight, bias), (weight.grad, None if bias is None else bias.grad)):
-        rows_UD = whole[:MOST_UNITS].flatten(1)[:, :MOST_INPUTS].float()
-        if extra is not None:
-            rows_UD = torch.cat((rows_UD, extra[:MOST_UNITS, None].float()), dim=1)
-        length_U = rows_UD.norm(dim=1)
-        same_UU &= torch.cdist(rows_UD, rows_UD) <= SAME * torch.maximum(length_U[:, None], length_U)
+    w_UD, w_U = _rows(weight, bias)
+    g_UD, g_U = _rows(weight.grad, None if bias is None else bias.grad)
+    longest_UU = torch.maximum(g_U[:, None], g_U)
+    same_UU = _distances(w_UD) <= SAME * torch.maximum(w_U[:, None], w_U)
+    same_UU &= (_distances(g_UD) <= SAME * longest_UU) | (longest_UU < NOTHING * w_U)
+    same_UU.fill_diagonal_(False)
     return same_UU.any(dim=1).float().mean()
+
+
+def _rows(weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """What comes into each unit, bias included, and its length."""
+    rows_UD = weight[:MOST_UNITS].flatten(1)
+    rows_UD = rows_UD[:, :: -(-rows_UD.shape[1] // MOST_INPUTS)].float()
+    if bias is not None:
+        rows_UD = torch.cat((rows_UD, bias[:MOST_UNITS, None].float()), dim=1)
+    return rows_UD, rows_UD.norm(dim=1)
+
+
+def _distances(rows_UD: Tensor) -> Tensor:
+    """Between all units, exact for equal ones: not by way of products, which leave 1e-3 of the length."""
+    return torch.cdist(rows_UD, rows_UD, compute_mode="donot_use_mm_for_euclid_dist")

@@ -11,8 +11,7 @@ Layers are heard by hooks, activation functions and attention wherever they are 
     largest      largest magnitude; NaN where a value is NaN
     rank         participation ratio (tr C)^2 / tr C^2 of the covariance C of the rows
     cosine       mean cosine between rows of different classes (between all rows, where there are no classes)
-    entropy      of attention, as a share of ln(places that may be seen); mean over heads, rows and places
-    narrow, even   shares of heads with an entropy below 0.05, and above 0.98
+    entropy ...  of attention, training/attention_spread.py
 
 Shapes: B rows, U units, P places (pixels, time steps), D values of a row.
 """
@@ -29,13 +28,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from limpid.training.attention_spread import ATTENTION, attention_spread
 from limpid.training.row_geometry import cosine_and_rank
 
 MOST_VALUES = 2**19  # of a layer that are looked at: whole rows, the first ones; half a million take 0.1 ms a pass
-ATTENTION_ROWS = 16  # sequences whose attention weights are computed
 MOST_CALLS = 4  # of one layer or function in a pass that are described; a recurrent one calls itself at every step
+LEAST_PLACES = 20  # of a sequence, for its gradient to be told by time
 FLAT_SLOPE = 0.1  # of the steepest; below it a unit passes on a tenth of the gradient (USERS.md S06)
-NARROW, EVEN = 0.05, 0.98  # share of the largest entropy; below, a head looks at one place, above, at all alike
 
 RECTIFIERS: frozenset[Any] = frozenset(
     (F.relu, F.relu_, F.relu6, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)  # type: ignore[attr-defined]
@@ -78,10 +77,10 @@ class Listener(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         output = func(*args, **(kwargs or {}))
-        if func is F.scaled_dot_product_attention:
+        if func in ATTENTION:
             name = self._next(f"{self._place()}.attention".lstrip("."))
             if name is not None:
-                self.heard[name] = _attention(*args, **(kwargs or {}))
+                self.heard[name] = attention_spread(func, args, kwargs or {})
         else:
             kind = _function_kind(func)
             if kind is not None and isinstance(output, Tensor):
@@ -117,7 +116,8 @@ class Listener(TorchFunctionMode):
             return
         place = self.heard[numbered] = {"kind": kind, **self._describe(kind, output)}
         if self.gradients and output.requires_grad:
-            output.register_hook(lambda gradient: place.update(gradient=_rms(gradient)))
+            in_time = kind in ("input", "embedding") and output.ndim == 3 and len(output) == self.num_rows
+            output.register_hook(lambda gradient: place.update(_gradient(gradient, in_time)))
 
     def _next(self, name: str) -> str | None:
         """The name for what is heard there now: with a number when it was heard before, None when often enough."""
@@ -132,7 +132,7 @@ class Listener(TorchFunctionMode):
                 values = values.transpose(0, 1)  # recurrent layers put time first
             unit_dim = self._unit_dim % values.ndim if values.ndim > 2 else 1
             rows = values[: max(1, MOST_VALUES * len(values) // values.numel())].float()
-            # The slow ways (std, comparisons, sums of booleans) take most of the time of a pass through a small network.
+            # The plain ways (std, comparisons, sums of booleans) took most of the time of a pass of a small network.
             mean = rows.mean()
             others = [dim for dim in range(rows.ndim) if dim != unit_dim]
             highest_U, lowest = rows.amax(dim=others), rows.amin()
@@ -199,44 +199,12 @@ def _function_kind(func: Callable[..., Any]) -> str | None:
     return func.__name__ if func in OTHERS else None
 
 
-def _rms(values: Tensor) -> Tensor:
-    return values.detach().float().square().mean().sqrt()
-
-
-@torch.no_grad()
-def _attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    **options: Any,
-) -> dict[str, Any]:
-    """Entropy of softmax(Q K^T / sqrt(D)), as a share of the largest that the mask leaves, by head."""
-    with torch._C.DisableTorchFunction(), torch.autocast(query.device.type, enabled=False):
-        query, key = query[:ATTENTION_ROWS].float(), key[:ATTENTION_ROWS].float()
-        scores = query @ key.transpose(-2, -1) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
-        if is_causal:
-            seen_TS = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-            scores = scores.masked_fill(~seen_TS, -math.inf)
-        if attn_mask is not None:
-            mask = attn_mask[:ATTENTION_ROWS] if attn_mask.ndim == scores.ndim else attn_mask
-            scores = scores.masked_fill(~mask, -math.inf) if mask.dtype is torch.bool else scores + mask
-        log_weights = scores.log_softmax(dim=-1)
-        seen = torch.isfinite(log_weights)
-        entropy = -(log_weights.exp() * log_weights.where(seen, 0.0)).sum(dim=-1)
-        places = seen.sum(dim=-1)
-        free = places > 1  # where one place alone may be seen, nothing is chosen
-        shares = torch.where(free, entropy / places.clamp(min=2).log(), 0.0)
-        if shares.ndim == 2:
-            shares, free = shares[:, None], free[:, None]
-        heads_H = shares.movedim(1, 0).flatten(1).sum(dim=1) / free.movedim(1, 0).flatten(1).sum(dim=1).clamp(min=1)
-    return {
-        "kind": "attention",
-        "units": len(heads_H),
-        "entropy": heads_H.mean(),
-        "narrow": (heads_H < NARROW).float().mean(),
-        "even": (heads_H > EVEN).float().mean(),
-    }
+def _gradient(gradient: Tensor, in_time: bool) -> dict[str, Tensor]:
+    """Root mean square; and of sequences (B, T, W), its mean over the first tenth of T and its largest over T."""
+    square = gradient.detach().float().square()
+    told = {"gradient": square.mean().sqrt()}
+    if in_time and square.shape[1] >= LEAST_PLACES:
+        by_time_T = square.mean(dim=(0, 2)).sqrt()
+        told["gradient_early"] = by_time_T[: len(by_time_T) // 10].mean()
+        told["gradient_most"] = by_time_T.amax()
+    return told

@@ -20,7 +20,7 @@ NORMS_EACH = 3  # further readings of norms for each pass, at most
 FREE_READINGS = 10
 FREE_EPOCHS = 12
 FREE_MACS = 4e9
-# Rows of a pass: as many as take 64 million multiply-adds, within limits. A unit is called dead when none of them wakes it.
+# Rows of a pass: as many as take 64 million multiply-adds, within limits. A unit is dead when none of them wakes it.
 PASS_MACS, LEAST_ROWS, MOST_ROWS = 2**26, 64, 256
 FORWARD = 1 / 3  # of a step on the same rows: backward is two more
 PASS_OVERHEAD, NORMS_OVERHEAD = 1.5, 0.3  # steps of a network of half a million weights, measured (docs/LOG.md)

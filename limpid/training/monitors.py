@@ -135,9 +135,10 @@ class Monitors:
     def _frozen(self, learning: dict[str, nn.Parameter]) -> dict[str, Tensor]:
         """Parameters that do not learn, and buffers of modules that hold no other ones."""
         found: dict[str, Tensor] = {}
+        moving = {id(p) for p in learning.values()}  # by identity: a tied tensor has a second name
         for path, module in self.model.named_modules():
             own = dict(module.named_parameters(prefix=path, recurse=False))
-            if own and not any(name in learning for name in own):
+            if own and not any(id(p) in moving for p in own.values()):
                 buffers = dict(module.named_buffers(prefix=path, recurse=False))
                 found |= {n: t.detach() for n, t in {**own, **buffers}.items() if t.is_floating_point()}
         return found

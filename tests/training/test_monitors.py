@@ -180,3 +180,20 @@ def test_a_measured_run_has_the_same_bits(tmp_path: Path, options: dict[str, Any
     fixed = [row for row in measured.events("metric") if row["split"] == "train_fixed"]
     assert [row["epoch"] for row in fixed] == [1, 2, 3, 4]
     assert all(math.isfinite(row["loss"]) for row in fixed)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_of_a_whole_layer_is_heard(causal: bool) -> None:
+    torch.manual_seed(0)
+    layer = nn.MultiheadAttention(8, 2, batch_first=True)
+    x, mask = torch.randn(3, 6, 8), nn.Transformer.generate_square_subsequent_mask(6) if causal else None
+    listener = Listener(layer, 3)
+    with torch.no_grad(), listening(layer, listener):
+        _, weights = layer(x, x, x, attn_mask=mask, average_attn_weights=False)
+    told = listener.read()["attention"]
+    places = torch.arange(1, 7) if causal else torch.full((6,), 6)
+    shares = -torch.xlogy(weights, weights).sum(dim=-1)[..., 1:] / places[1:].log()
+    if not causal:
+        shares = -torch.xlogy(weights, weights).sum(dim=-1) / places.log()
+    assert told["entropy"] == pytest.approx(shares.mean().item(), rel=1e-4)
+    assert told["units"] == 2
