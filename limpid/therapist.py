@@ -15,7 +15,6 @@ from typing import Any
 from limpid.config import Config, RecordConfig
 from limpid.config_reader import config_from_dict
 from limpid.deploy.trained import best_weights, fill
-from limpid.doctor.checks import CHECKS
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding
 from limpid.doctor.gain import LOOKS
@@ -25,7 +24,7 @@ from limpid.errors import CheckpointError, ConfigError, ModelError, RecordError
 from limpid.record.run import Run
 from limpid.start import load_start
 from limpid.therapy import Audience, Nobody, Therapy
-from limpid.trials import Trial, Trials, found_in
+from limpid.trials import Trial, Trials
 from limpid.twins import Budget, Nursery, OutOfBudget, patched
 from limpid.wiring import Wiring, wire
 from limpid.yardstick import Judgement, figure_for, judge_network
@@ -85,7 +84,8 @@ class Therapist:
                 "data.valid_share above 0."
             )
         self.evidence = Evidence.of(run)
-        self.trials = Trials(self.nursery, self.config.training.seed, self._now)
+        price = {row["name"]: float(row.get("seconds", 0.0)) for row in run.events("probe")}
+        self.trials = Trials(self.nursery, self.config.training.seed, self._now, price)
 
     def treat(self, findings: Sequence[Finding]) -> Therapy:
         """Try the treatments of these findings, in their order."""
@@ -187,19 +187,8 @@ class Therapist:
 
     def _is_gone(self, state: _State, finding: Finding, share: float) -> bool:
         """Whether the base of now does not show a finding any more, as far as that can be asked."""
-        if finding.code not in CHECKS:
-            return False
-        try:
-            twin = self.nursery.raise_twin(
-                state.base,
-                self.config.training.seed + 1,
-                state.figure,
-                share=share,
-                examined=CHECKS[finding.code].reads,
-            )
-        except OutOfBudget:
-            return False
-        return found_in(finding.code, twin) == ()
+        seed = self.config.training.seed + 1
+        return self.trials.is_gone(state.base, seed, finding, figure=state.figure, share=share)
 
     def _cost(self) -> tuple[float, float]:
         """Seconds and steps of one whole training, as the record tells them."""
@@ -212,9 +201,9 @@ class Therapist:
         return self.nursery.can_afford(trainings * seconds, trainings * steps)
 
     def _trainings(self, name: str, finding: Finding) -> int:
-        """How many a trial takes at the least: one for each dose, where there are several, and the pairs."""
+        """How many a trial takes at the least: one for each dose, one without, and the pairs."""
         doses = len(TREATMENTS[name].patches(self.evidence, finding)) if name in TREATMENTS else 0
-        return (doses if doses > 1 else 0) + (2 * LOOKS[0] if doses else 0)
+        return doses + 1 + 2 * LOOKS[0] if doses else 0
 
     def _share(self, trainings: int) -> float:
         """Share of a whole training that each twin can take so that all candidates have their turn."""

@@ -1,8 +1,8 @@
 """The paired trial of one treatment: twins with and without it, from the same seeds, until the gain is decided.
 
-1. Where a treatment has several doses, each is trained once, from the run's own seed, and the best goes on.
+1. Each dose of a treatment is trained once, from the run's own seed; the best goes on, if it is better than none.
 2. That dose is tried on fresh seeds, at which neither the finding nor the dose was chosen. Pairs are added until the
-   interval of the gain excludes 0, or there is no use in going on (doctor/gain.py).
+   interval of the gain lies above what matters, or there is no use in going on (doctor/gain.py).
 3. Where whole trainings are dear, short ones come first, and only what gains there is tried at full length.
 4. The check that found the symptom is asked again about a treated twin: the symptom must be gone, or milder.
 
@@ -14,21 +14,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from limpid.config import Config
 from limpid.doctor.checks import CHECKS
 from limpid.doctor.evidence import Evidence
-from limpid.doctor.finding import LEVELS, Finding
+from limpid.doctor.finding import Finding
 from limpid.doctor.gain import LEVEL, LOOKS, RELEVANT, Gain, is_decided, measure_gain
 from limpid.doctor.treatment import Patch, Treatment
 from limpid.errors import LimpidError
+from limpid.symptoms import Symptom, compare_symptom, found_in
 from limpid.twins import Nursery, Outcome, OutOfBudget, patched
 
-Symptom = Literal["gone", "milder", "as before", "not measured"]
-MILDER = 0.9  # share of its distance to the limit that a statistic keeps at most; more may be the noise of a training
+DEAREST = 10.0  # seconds that asking for a symptom again may take
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,13 @@ class Trials:
         nursery: trains.
         seed: of the run; trials use the seeds behind it.
         tell: is told in one line what goes on just now.
+        price: seconds that probes took on the run, by name.
     """
 
-    def __init__(self, nursery: Nursery, seed: int, tell: Callable[[str], None]) -> None:
-        self.nursery, self.seed, self.tell = nursery, seed, tell
+    def __init__(
+        self, nursery: Nursery, seed: int, tell: Callable[[str], None], price: Mapping[str, float] | None = None
+    ) -> None:
+        self.nursery, self.seed, self.tell, self.price = nursery, seed, tell, price or {}
 
     def run(
         self,
@@ -118,28 +121,51 @@ class Trials:
             return Trial(**about, patch={}, accepted=False, reason=f"not tried: {why}.")
         twins = _Twins(self.nursery, base, figure, 1.0 if treatment.whole else share)
         try:
-            dose = self._best_dose(twins, treatment, patches)
-            trial = self._judge(twins, treatment, dose, finding, about)
+            trial = self._judge(twins, treatment, patches, finding, about)
         except LimpidError as error:  # the patched run cannot be built, or its data cannot be read
             trial = Trial(**about, patch=patches[0], accepted=False, reason=f"not possible: {error}")
         return replace(trial, share=twins.share, trainings=twins.count, seconds=time.perf_counter() - started)
 
-    def _best_dose(self, twins: _Twins, treatment: Treatment, patches: tuple[Patch, ...]) -> Patch:
-        """The dose with the lowest figure from the run's own seed, which no pair uses."""
-        if len(patches) == 1:
-            return patches[0]
+    def _judge(
+        self,
+        twins: _Twins,
+        treatment: Treatment,
+        patches: tuple[Patch, ...],
+        finding: Finding,
+        about: Mapping[str, Any],
+    ) -> Trial:
+        honest = finding.code in treatment.honest_for
+        patch = patches[0]
+        if not honest:
+            patch, treated = self._best_dose(twins, treatment, patches)
+            untreated = twins.untreated(self.seed).judgement.loss
+            if treated >= untreated:
+                reason = "no gain from the run's own seed."
+                return Trial(**about, patch=patch, accepted=False, reason=reason, untreated=untreated, treated=treated)
+        return self._compare(twins, treatment, patch, finding, about, honest)
+
+    def _best_dose(self, twins: _Twins, treatment: Treatment, patches: tuple[Patch, ...]) -> tuple[Patch, float]:
+        """The dose with the lowest figure from the run's own seed, which no pair uses, and that figure."""
         losses = []
         for number, patch in enumerate(patches, 1):
             self.tell(f"{treatment.name}: dose {number} of {len(patches)}, {in_words(patch)}")
             losses.append(twins.treated(patch, self.seed).judgement.loss)
-        return patches[int(np.argmin(losses))]
+        best = int(np.argmin(losses))
+        return patches[best], losses[best]
 
-    def _judge(
-        self, twins: _Twins, treatment: Treatment, patch: Patch, finding: Finding, about: Mapping[str, Any]
+    def _compare(
+        self,
+        twins: _Twins,
+        treatment: Treatment,
+        patch: Patch,
+        finding: Finding,
+        about: Mapping[str, Any],
+        honest: bool,
     ) -> Trial:
+        """Pairs from fresh seeds until the gain is decided; then the symptom."""
         pairs: list[tuple[Outcome, Outcome]] = []
         gain: Gain | None = None
-        late, honest = False, finding.code in treatment.honest_for
+        late = False
         for look in LOOKS:
             try:
                 while len(pairs) < look:
@@ -180,17 +206,32 @@ class Trials:
             symptom=symptom,
         )
 
+    def is_gone(self, base: Config, seed: int, finding: Finding, *, figure: str, share: float) -> bool:
+        """Whether a configuration does not show a finding any more, as far as that can be asked."""
+        if not self._can_ask(finding):
+            return False
+        try:
+            twin = _Twins(self.nursery, base, figure, share).untreated(seed, examined=CHECKS[finding.code].reads)
+        except OutOfBudget:
+            return False
+        return found_in(finding.code, twin) == ()
+
     def _symptom(self, twins: _Twins, patch: Patch, finding: Finding) -> Symptom:
         """The finding's check, asked about a treated twin and, where trials are short, about its untreated sibling."""
-        if finding.code not in CHECKS:
+        if not self._can_ask(finding):
             return "not measured"
+        reads = CHECKS[finding.code].reads
         try:
-            reads = CHECKS[finding.code].reads
             treated = twins.treated(patch, self.seed + 1, examined=reads)
             untreated = twins.untreated(self.seed + 1, examined=reads) if twins.share < 1.0 else None
         except OutOfBudget:
             return "not measured"
         return compare_symptom(finding, treated, untreated)
+
+    def _can_ask(self, finding: Finding) -> bool:
+        """Whether there is a check of this code, and what it reads is not too dear."""
+        check = CHECKS.get(finding.code)
+        return check is not None and sum(self.price.get(name, 0.0) for name in check.reads) <= DEAREST
 
 
 class _Twins:
@@ -210,33 +251,6 @@ class _Twins:
         outcome = self.nursery.raise_twin(config, seed, self.figure, share=self.share, like=like, examined=examined)
         self.count += self.nursery.trainings - before
         return outcome
-
-
-def compare_symptom(finding: Finding, treated: Outcome, untreated: Outcome | None = None) -> Symptom:
-    """Whether the finding's check still finds it in the treated twin; milder is a milder level, or a statistic nearer
-    to its limit. Without an untreated twin the finding itself is what it is compared with."""
-    now = found_in(finding.code, treated)
-    if now is None:
-        return "not measured"
-    before: tuple[Finding, ...] | None = (finding,) if untreated is None else found_in(finding.code, untreated)
-    if not before:
-        return "not measured"
-    if not now:
-        return "gone"
-    (level, distance), (level_before, distance_before) = _gravity(now), _gravity(before)
-    milder = level < level_before or (level == level_before and distance < MILDER * distance_before)
-    return "milder" if milder else "as before"
-
-
-def found_in(code: str, outcome: Outcome) -> tuple[Finding, ...] | None:
-    """What a check finds in a twin's record; None where it lacks what the check reads."""
-    verdict = CHECKS[code].rule(Evidence(outcome.header, outcome.rows, outcome.judgement.predictions))
-    return None if verdict is None else verdict.findings
-
-
-def _gravity(findings: tuple[Finding, ...]) -> tuple[int, float]:
-    """Of the worst finding: its level, and how far its statistic is beyond the limit."""
-    return max((LEVELS.index(one.level), abs(one.value - one.threshold)) for one in findings)
 
 
 def _is_honest(finding: Finding, symptom: Symptom) -> tuple[bool, str]:

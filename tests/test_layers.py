@@ -67,7 +67,8 @@ MAY_IMPORT = {
     "post_mortem": BASE | FOLDERS | {"config_reader", "examination", "opening", "wiring"},
     "yardstick": BASE | FOLDERS | {"wiring"},
     "twins": BASE | FOLDERS | {"config_reader", "examination", "opening", "start", "wiring", "yardstick"},
-    "trials": BASE | FOLDERS | {"twins"},
+    "symptoms": BASE | FOLDERS | {"twins"},
+    "trials": BASE | FOLDERS | {"symptoms", "twins"},
     "therapy": BASE | FOLDERS | {"trials", "yardstick"},
     "therapist": BASE | FOLDERS | {"config_reader", "start", "therapy", "trials", "twins", "wiring", "yardstick"},
     "workbench": BASE

@@ -46,14 +46,16 @@ class TrialScreen:
 
 def trial_lines(row: Row) -> list[str]:
     """`accepted   lower-rate for O01: optim.lr = 0.003`, and the evidence."""
-    word = "accepted" if row["accepted"] else "withdrawn" if row.get("gain") else "not tried"
+    word = "accepted" if row["accepted"] else "withdrawn" if "treated" in row else "not tried"
     changed = ", ".join(f"{plain(path)} = {_short(value)}" for path, value in row["patch"].items())
     place = f", {plain(row['where'])}" if row.get("where") else ""
     lines = [f"  {word:<10} {row['treatment']} for {row['finding']}{place}" + (f": {changed}" if changed else "")]
     gain = row.get("gain")
+    name = FIGURES.get(row["figure"], row["figure"])
+    if "treated" in row and not gain:
+        lines.append(f"             {name} {number(row['untreated'])} -> {number(row['treated'])}")
     if gain:
         low, high = gain["interval"]
-        name = FIGURES.get(row["figure"], row["figure"])
         length = "" if row["share"] >= 1 else f" at {100 * row['share']:.2g} % of the steps"
         lines.append(
             f"             {name} {number(row['untreated'])} -> {number(row['treated'])}, lower by "
@@ -88,7 +90,7 @@ def therapy_lines(row: Row) -> list[str]:
     if row["patch"]:
         options = (f"--set {plain(path)}={_short(value)}" for path, value in row["patch"].items())
         lines.append("  changed    " + " ".join(options))
-    withdrawn = [trial["treatment"] for trial in trials if not trial["accepted"] and trial.get("gain")]
+    withdrawn = [trial["treatment"] for trial in trials if not trial["accepted"] and "treated" in trial]
     if withdrawn:
         lines.append("  withdrawn  " + ", ".join(dict.fromkeys(withdrawn)))
     if row["untried"]:
