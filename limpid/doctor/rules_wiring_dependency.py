@@ -60,7 +60,7 @@ def broken_causality(evidence: Evidence) -> Verdict | None:
 def ignored_input(evidence: Evidence) -> Verdict | None:
     """Rows that differ at the input and not at the output; and a loss that is no lower than with others' inputs."""
     wiring = evidence.probe("dependency")
-    learned = evidence.probe("input_matters") or evidence.probe("learned_inputs")
+    learned = evidence.probe("input_matters")
     if (wiring is None or _number(wiring.get("input_varies")) is None) and learned is None:
         return None
     wiring = wiring or {}
@@ -83,7 +83,6 @@ def _cut(wiring: Mapping[str, Any]) -> list[Finding]:
         text = "All rows of a batch have the same input."
         return [Finding(level="warning", symptom=text, value=0.0, threshold=0.0, where="input", n=wiring.get("n"))]
     before, given = _number(wiring.get("before_cut")), _number(wiring.get("given"))
-    # A layer that makes equal answers of different ones is dead or starts at zero: other checks say which.
     if varies is None or answers != 0 or before is None or before < SHOWN.value or given is None or given > 0:
         return []
     place = str(wiring.get("cut") or "")
@@ -158,7 +157,7 @@ CHECKS = (
         remedy="Follow two different rows through forward() until they are equal; print two batches of the loader.",
         thresholds={"shown": SHOWN, "sigmas": SIGMAS},
         explains=("B21",),
-        reads=("dependency", "learned_inputs", "input_matters"),
+        reads=("dependency", "input_matters"),
     ),
     Check(
         code="B21",

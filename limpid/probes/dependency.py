@@ -15,31 +15,47 @@ import torch
 from torch import Tensor, nn
 
 from limpid.objectives.tokens import IGNORED
+from limpid.probes.learner import learns_by_gradient
+from limpid.probes.other_weights import usual_weights
 from limpid.probes.subject import Subject
 
-ROWS = 16
+ROWS = 8
 
 
 @torch.no_grad()
 def measure(subject: Subject) -> dict[str, Any] | None:
     """{others, own, ...} as changes in units of the outputs' spread; of sequences `future`, and how the target's tokens
-    lie to the given ones."""
+    lie to the given ones.
+
+    A network that answers the same to every row is asked again under other weights, because a last layer may start
+    at zero and units may be dead.
+    """
+    if not learns_by_gradient(subject) or len(subject.target) < 2:
+        return None
     subject.network.eval()
     rows = min(ROWS, len(subject.target))
-    half = rows // 2
-    if half < 1:
-        return None
     inputs = tuple(x[:rows] for x in subject.inputs)
     outputs = _answer(subject, *inputs)
     if len(outputs) != rows:
         return None
+    varies = max(_variation(x) for x in subject.inputs)
+    if varies == 0 or _variation(outputs) > 0:
+        return _measure(subject, inputs, outputs) | {"input_varies": varies, "output_varies": _variation(outputs)}
+    with usual_weights(subject.network):
+        outputs = _answer(subject, *inputs)
+        values = _measure(subject, inputs, outputs) | {"input_varies": varies, "output_varies": _variation(outputs)}
+        return values | (_cut(subject, inputs, varies) if not values["output_varies"] else {})
+
+
+def _measure(subject: Subject, inputs: tuple[Tensor, ...], outputs: Tensor) -> dict[str, Any]:
+    rows = len(outputs)
+    half = rows // 2
     later = [x[rows : rows + half] if len(x) >= rows + half else x[:half] for x in subject.inputs]
     exchanged = tuple(torch.cat((x[: rows - half], other)) for x, other in zip(inputs, later, strict=True))
     moved = (_answer(subject, *exchanged) - outputs).abs()
     spread = outputs.std().item()
-    values: dict[str, Any] = {"others": _share(moved[: rows - half], spread), "n": rows}
-    values |= _own(subject, inputs) | _places(subject, inputs, outputs, spread)
-    return values
+    others = _share(moved[: rows - half], spread)
+    return {"others": others, "n": rows} | _places(subject, inputs, outputs, spread)
 
 
 def _answer(subject: Subject, *inputs: Tensor) -> Tensor:
@@ -54,13 +70,9 @@ def _share(moved: Tensor, spread: float) -> float:
     return largest / spread if spread > 0 else (0.0 if largest == 0 else float("inf"))
 
 
-def _own(subject: Subject, inputs: tuple[Tensor, ...]) -> dict[str, Any]:
-    """How far samples differ at the input and behind each layer: the largest distance from row 0 over the rms.
-
-    Where the outputs are the same for all rows, `cut` is the first layer from which on that is so, `before_cut` the
-    variation behind the layer before, and `given` that of what the layer itself was given.
-    """
-    varies = max(_variation(x) for x in inputs)
+def _cut(subject: Subject, inputs: tuple[Tensor, ...], varies: float) -> dict[str, Any]:
+    """Where the rows become the same: `cut` is the first layer from which on they are, `before_cut` the variation
+    behind the layer before, and `given` that of what the layer itself was given."""
     trail: list[tuple[str, float, float]] = []  # name, variation of what it was given and of what it gave
     names = {module: name for name, module in subject.network.named_modules() if not [*module.children()]}
 
@@ -71,20 +83,18 @@ def _own(subject: Subject, inputs: tuple[Tensor, ...]) -> dict[str, Any]:
 
     hooks = [module.register_forward_hook(note) for module in names]
     try:
-        outputs = _answer(subject, *inputs)
+        _answer(subject, *inputs)
     finally:
         for hook in hooks:
             hook.remove()
-    trail.append(("output", 0.0, _variation(outputs)))
-    if varies == 0 or trail[-1][2] > 0:
-        return {"input_varies": varies, "output_varies": trail[-1][2]}
+    trail.append(("output", 0.0, 0.0))
     last = max((i for i, (_, _, gave) in enumerate(trail) if gave > 0), default=-1)
     name, given, _ = trail[last + 1]
-    before = varies if last < 0 else trail[last][2]
-    return {"input_varies": varies, "output_varies": 0.0, "cut": name, "given": given, "before_cut": before}
+    return {"cut": name, "given": given, "before_cut": varies if last < 0 else trail[last][2]}
 
 
 def _variation(x: Tensor) -> float:
+    """How far rows differ: the largest distance from row 0 over the root mean square."""
     x = x.float()
     scale = x.square().mean().sqrt().item()
     return (x - x[:1]).abs().max().item() / scale if scale > 0 else 0.0

@@ -9,7 +9,7 @@ import torch
 from limpid.probes.learner import learns_by_gradient
 from limpid.probes.subject import Subject
 
-ROWS = 64
+ROWS = 16
 
 
 def measure(subject: Subject) -> dict[str, Any] | None:

@@ -24,13 +24,19 @@ def learns_by_gradient(subject: Subject) -> bool:
     return learns and (part is None or (not part.step and part.optimizer != "none"))
 
 
-def twin(subject: Subject) -> Subject:
-    """The subject with a copy of the network, in training mode without dropout: nothing of it is the run's."""
-    network = copy.deepcopy(subject.network)
+def undropped(network: nn.Module) -> None:
+    """Training mode without dropout: batch normalisation by the batch's own statistics, as fresh ones fit nothing."""
     network.train()
     for module in network.modules():
         if isinstance(module, DROPOUT):
             module.eval()
+
+
+def twin(subject: Subject) -> Subject:
+    """The subject with a copy of the network, in training mode without dropout: nothing of it is the run's."""
+    network = copy.deepcopy(subject.network)
+    undropped(network)
+    for module in network.modules():
         if isinstance(module, nn.RNNBase):
             module.dropout = 0.0
     return replace(subject, network=network, optimizer=None)

@@ -11,8 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from limpid.probes.learner import learns_by_gradient, undropped
 from limpid.probes.loss_form import chance, wanted
 from limpid.probes.subject import Subject
+
+ROWS = 128
 
 
 @torch.no_grad()
@@ -20,10 +23,14 @@ def measure(subject: Subject) -> dict[str, Any] | None:
     """{loss, chance, equal, n, doubled}, where what is not known is None: `equal` is the loss of equal logits, and
     `doubled` is L(rows twice) / L(rows).
 
-    None for outputs that are not one tensor with a row for each sample.
+    Asked in training mode without dropout: the statistics of a fresh batch normalisation fit nothing. None for outputs
+    that are not one tensor with a row for each sample, and for networks that are not fitted by gradients.
     """
-    subject.network.eval()
-    outputs, target = subject.answer(), subject.target
+    if not learns_by_gradient(subject) or len(subject.target) < 2:
+        return None
+    undropped(subject.network)
+    inputs, target = tuple(x[:ROWS] for x in subject.inputs), subject.target[:ROWS]
+    outputs = subject.answer(*inputs)
     if not isinstance(outputs, Tensor) or len(outputs) != len(target):
         return None
     loss = float(subject.loss(outputs.float(), target))
@@ -32,7 +39,7 @@ def measure(subject: Subject) -> dict[str, Any] | None:
     logits = wanted(subject) in ("logits", "logit")
     return {
         "loss": loss,
-        "chance": chance(subject, outputs.float()),
+        "chance": chance(subject, target, outputs.float()),
         "equal": float(subject.loss(torch.zeros_like(outputs).float(), target)) if logits else None,
         "n": len(target),
         "doubled": doubled,

@@ -65,13 +65,12 @@ def wanted_by(loss: Callable[..., Any]) -> Wants:
     return WANTS.get(type(loss) if isinstance(loss, nn.Module) else loss, "")
 
 
-def chance(subject: Subject, outputs: Tensor) -> float | None:
+def chance(subject: Subject, target: Tensor, outputs: Tensor) -> float | None:
     """Loss of the best answer that is the same for every sample; None where it is not known.
 
     Of K classes the entropy of their frequencies, H = -sum_k f_k ln f_k; of squared errors the variance; of absolute
     errors the mean distance from the median.
     """
-    target = subject.target
     if subject.objective is not None:
         return subject.objective.chance(target)
     wants = wanted_by(subject.loss)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from limpid.probes.subject import Subject
 
-ROWS = 64
+ROWS = 32
 NORM = nn.modules.batchnorm._NormBase
 DROPOUT = nn.modules.dropout._DropoutNd
 

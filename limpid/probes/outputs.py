@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limpid.probes.last_layer import last_layer, other_weights
+from limpid.probes.last_layer import last_layer
 from limpid.probes.loss_form import in_units_of_outputs, wanted
+from limpid.probes.other_weights import far_weights
 from limpid.probes.subject import Subject
 
-ROWS = 32  # enough to see a range; the probe takes four passes
+ROWS = 16  # enough to see a range; the probe takes four passes
 MANY = 20  # distinct values of a target from which on it does not look like classes
 
 
@@ -32,7 +33,7 @@ def measure(subject: Subject) -> dict[str, Any] | None:
     wants, head = wanted(subject), last_layer(subject, *inputs)
     seen = [outputs.float()]
     for sign in (1.0, -1.0) if head else ():
-        with other_weights(head[1], sign):  # type: ignore[index]
+        with far_weights(head[1], sign):  # type: ignore[index]
             seen.append(subject.answer(*inputs).float())
     outputs = seen[0]
     return {

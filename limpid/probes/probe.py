@@ -142,14 +142,7 @@ PROBES: tuple[Probe, ...] = (
         "overfit_batch",
         "limpid.probes.overfit_batch:measure",
         "how far a copy gets in memorising 16 rows (P2)",
-        "400 steps of 16 rows, at most 6 s",
-        "check",
-    ),
-    Probe(
-        "learned_inputs",
-        "limpid.probes.input_matters:measure_fresh",
-        "what a copy that learned for a moment loses with other rows' inputs (P3)",
-        "100 steps, at most 2 s",
+        "400 steps of 16 rows, at most 9 s",
         "check",
     ),
     Probe(
@@ -224,7 +217,7 @@ PROBES: tuple[Probe, ...] = (
     ),
     Probe(
         "input_matters",
-        "limpid.probes.input_matters:measure_trained",
+        "limpid.probes.input_matters:measure",
         "what the trained network loses with other rows' inputs (P3)",
         "three passes of the probe's rows",
         "after",
