@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from limpid.doctor import (
+    rules_batch,
     rules_course,
     rules_data_classes,
     rules_data_columns,
@@ -44,6 +45,7 @@ CHECKS: dict[str, Check] = {
     check.code: check
     for check in sorted(
         (
+            *rules_batch.CHECKS,
             *rules_course.CHECKS,
             *rules_data_classes.CHECKS,
             *rules_data_columns.CHECKS,

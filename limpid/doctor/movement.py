@@ -23,6 +23,7 @@ SHORT_PATH = Threshold(
     "ours: six small tasks, three optimisers, three schedules; healthy 0.14 to 20, rate / 1000 below 0.04",
     "wide networks and pretrained ones move less",
 )
+LONG_STEP = Threshold(0.04, "median |update| / |weights|", "CS231n: 1e-3; 0.1 in TheDeepChecker", "small networks")
 LEAST_RATE = 0.02  # of the highest rate; below it an update says nothing of what the rate does
 
 

@@ -20,7 +20,7 @@ NO_FALL = Threshold(
 )
 NO_STEPS = 200  # before which a plateau is none
 FLAT_EPOCHS = Threshold(3, "epochs", "USERS", "noise of small validation splits")
-FORK_GAIN = Threshold(0.02, "share of the validation loss", "ours", "one epoch more is little")
+FORK_GAIN = Threshold(0.05, "share of the validation loss", "ours", "small validation splits")
 ANNEALED = 0.5  # of the peak: below it the rate has fallen already
 ERRORS = 2.0  # standard errors
 
@@ -108,21 +108,30 @@ def plateau_late(evidence: Evidence) -> Verdict | None:
 
 
 def fork_gain(evidence: Evidence) -> tuple[float | None, float | None]:
-    """What a tenth of the last rate gains over the last rate in short runs from the end, of the validation loss.
+    """What a tenth of the last rate gains from the end on, as a share of the validation loss there.
 
-    Returns the mean over the seeds and its standard error, both as shares; None where no fork was made.
+    Returns the mean over the seeds and its standard error; 0 and 0 where the last rate itself gains as much, so that
+    it is time that was missing. None where no fork was made.
     """
     probe = evidence.probe("rate_fork") or {}
-    losses: Sequence[Sequence[Any]] = probe.get("valid") or ()
-    if len(losses) < 2:
-        return None, None
+    train, valid = (_pairs(probe.get(key)) for key in ("train", "valid"))
     before = _number((probe.get("before") or {}).get("valid"))
-    pairs = [(_number(a), _number(b)) for a, b in zip(losses[0], losses[1], strict=False)]
-    # The shorter steps must beat both the longer ones and the standing still, which a lucky best epoch is.
-    gains = [(min(b, before) - a) / before for a, b in pairs if math.isfinite(a) and math.isfinite(b) and before > 0]
-    if len(gains) < 2:
+    if len(valid) < 2 or not before > 0:
         return None, None
-    return statistics.mean(gains), statistics.stdev(gains) / math.sqrt(len(gains))
+    gains = [(before - short) / before for short, _ in valid]
+    error = statistics.stdev(gains) / math.sqrt(len(gains))
+    as_good = statistics.mean(long for _, long in valid) <= statistics.mean(short for short, _ in valid)
+    if as_good or not all(short < long for short, long in train):
+        return 0.0, 0.0
+    return statistics.mean(gains), error
+
+
+def _pairs(losses: Any) -> list[tuple[float, float]]:
+    """Losses with the short and with the long steps, of the seeds for which both are numbers."""
+    if not losses or len(losses) < 2:
+        return []
+    pairs = [(_number(a), _number(b)) for a, b in zip(losses[0], losses[1], strict=False)]
+    return [(a, b) for a, b in pairs if math.isfinite(a) and math.isfinite(b)]
 
 
 def _is_flat(values: Sequence[float]) -> bool:

@@ -7,17 +7,17 @@ from typing import Any
 
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
-from limpid.doctor.finding import Finding, Level, Picture, Surety, Verdict
+from limpid.doctor.finding import Finding, Picture, Surety, Verdict
 from limpid.doctor.loss_course import STRAIGHT, LossCourse, course_of
-from limpid.doctor.movement import SHORT_PATH, Movement, movement_of
+from limpid.doctor.movement import LONG_STEP, SHORT_PATH, Movement, movement_of
 from limpid.doctor.rate_trial import RateTrial, trial_of
 
 CALIBRATED = "ours: six small tasks, three optimisers, three schedules, rates x 1/1000 to x 100"
 STUCK = Threshold(0.7, "loss at the end over that at the start", CALIBRATED, "tasks with a high floor end near it")
 BURST = Threshold(2.0, "loss over that at the start", CALIBRATED, "single batches: the third largest counts")
 GROWTH = Threshold(10.0, "norm of the weights over that at the start", CALIBRATED, "first weights that are tiny grow")
+JOLTED = Threshold(3.0, "validation loss of the first epochs over the loss at the start", "ours", "stored statistics")
 LOST = Threshold(0.15, "share of what had been gained", CALIBRATED, "healthy runs with long steps: up to 0.09")
-LONG_STEP = Threshold(0.04, "median |update| / |weights|", "CS231n: 1e-3; 0.1 in TheDeepChecker", "small networks")
 CATAPULT = Threshold(30.0, "loss over that at the start", CALIBRATED, "outliers in the targets")
 HURLED = Threshold(0.1, "median |update| / |weights|", CALIBRATED, "first weights that are tiny; only of broken runs")
 LITTLE = Threshold(0.6, "share of the start loss that is gone", CALIBRATED, "tasks with a high floor")
@@ -44,7 +44,6 @@ def too_high(evidence: Evidence) -> Verdict | None:
     seen = _harm_by_steps(evidence, course, movement)
     if seen is None and not raced:
         return Verdict(statistics)
-    level: Level = "warning" if seen is not None or not _settled(evidence, course) else "note"
     if seen is None:
         assert trial is not None
         text = (
@@ -55,7 +54,7 @@ def too_high(evidence: Evidence) -> Verdict | None:
     text, value, limit = seen
     sure: Surety = "confirmed" if raced else "established"
     finding = Finding(
-        level=level,
+        level="warning",
         symptom=text,
         value=value,
         threshold=limit,
@@ -130,6 +129,10 @@ def _harm_by_steps(
         return None
     if burst > CATAPULT.value:
         return f"The loss rose to {burst:.3g} times that at the start.", burst, CATAPULT.value
+    jolted = _early_valid(evidence) / course.start
+    if jolted > JOLTED.value and growth > GROWTH.value:
+        text = f"After the first epochs the validation loss was {jolted:.3g} times that at the start."
+        return text, jolted, JOLTED.value
     if not _ripe(evidence, course):
         return None
     level = course.end / course.start
@@ -168,6 +171,15 @@ def _crawl(evidence: Evidence, course: LossCourse | None, movement: Movement | N
         )
         return text, course.straightness, BENT.value
     return None
+
+
+def _early_valid(evidence: Evidence) -> float:
+    """Highest validation loss of the first fifth of the epochs, but at least one."""
+    epochs = evidence.epochs
+    planned = (evidence.probe("plan") or {}).get("num_epochs")
+    first = max(1, (planned if isinstance(planned, int) else len(epochs)) // 5)
+    losses = [epoch.valid.get("loss") for epoch in epochs[:first] if epoch.valid is not None]
+    return max((float(loss) for loss in losses if isinstance(loss, int | float)), default=0.0)
 
 
 def _ripe(evidence: Evidence, course: LossCourse) -> bool:
@@ -245,6 +257,7 @@ CHECKS = (
             "stuck": STUCK,
             "burst": BURST,
             "growth": GROWTH,
+            "jolted": JOLTED,
             "lost": LOST,
             "long_step": LONG_STEP,
             "catapult": CATAPULT,

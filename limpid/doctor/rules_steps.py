@@ -1,62 +1,31 @@
-"""Are the steps well made? O06, O07 batch size; O08 momentum; O09 warm-up; O11 curvature; O12 forgetting."""
+"""Are the steps well made? O08 momentum; O09 warm-up; O11 curvature; O12 forgetting."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Verdict
 from limpid.doctor.loss_course import course_of
+from limpid.doctor.movement import LONG_STEP, movement_of
 from limpid.doctor.rate_trial import trial_of
 
-HALF_THE_STEPS = Threshold(
     1.2, "gain of a batch four times as large in half the steps, over the own gain", "ours", "short races"
 )
-SAME_ROWS = Threshold(1.3, "gain of a quarter of the batch on the same rows, over the own gain", "ours", "short races")
 MEMORY = Threshold(0.2, "steps that momentum looks back over those of the run", "USERS: a fifth", "none")
 HEAVY = 0.95  # momentum up to which short runs are the habit
 SETTLED = 0.9  # share of the start loss that is gone in a run that momentum did no harm
 WARMED = Threshold(0.3, "share of the best gain that warm-up adds", "ours", "short races")
+UPHILL = Threshold(0.05, "first twentieth of the losses over the start, less 1", "ours", "dropout, augmentation")
+SLOW_AFTER = 0.2  # share of the start loss; a run that falls further has got over its start
 HELD_BACK = 0.5  # of the best gain; a rate that reaches more needs no warm-up
 EDGE = Threshold(1.0, "rate times curvature over its limit", "Cohen et al. 2021", "training lives at the edge; a note")
 KNEW = 0.7  # of the chance loss: a start that is better had learned something of the task
 FORGOT = Threshold(1.3, "lowest validation loss over the loss at the start", "ours", "data that are far harder")
-
-
-def batch_too_small(evidence: Evidence) -> Verdict | None:
-    """Gain of four times the batch in half the steps over the run's own, in short runs; and B beside B_simple."""
-    gains = _gains(evidence, "large")
-    if gains is None:
-        return None
-    probe = evidence.probe("noise_scale") or {}
-    numbers = {"gain": gains[0], "agreed": gains[1], "noise_scale": probe.get("noise_scale")}
-    if not (gains[0] > HALF_THE_STEPS.value and gains[1]):
-        return Verdict(numbers)
-    size = (evidence.probe("batch_race") or {}).get("batch_size")
-    text = (
-        f"Batches of {4 * (size or 0)} rows gain {gains[0]:.1f} times as much in half as many steps as those of {size}."
-    )
-    return Verdict(numbers, (_confirmed(text, gains[0], HALF_THE_STEPS.value),))
-
-
-def batch_too_large(evidence: Evidence) -> Verdict | None:
-    """Gain of a quarter of the batch on the same rows over the run's own, over a whole run of few steps."""
-    gains = _gains(evidence, "small")
-    if gains is None:
-        return None
-    numbers = {"gain": gains[0], "agreed": gains[1]}
-    if not (gains[0] > SAME_ROWS.value and gains[1]):
-        return Verdict(numbers)
-    probe = evidence.probe("batch_race") or {}
-    text = (
-        f"The whole run is {probe.get('num_steps')} steps of {probe.get('batch_size')} rows; with a quarter of them "
-        f"to a batch the same epochs gain {gains[0]:.1f} times as much."
-    )
-    return Verdict(numbers, (_confirmed(text, gains[0], SAME_ROWS.value),))
 
 
 def momentum(evidence: Evidence) -> Verdict | None:
@@ -85,11 +54,14 @@ def momentum(evidence: Evidence) -> Verdict | None:
 
 
 def warm_up(evidence: Evidence) -> Verdict | None:
-    """What a warm-up adds to the gain of the own rate in short runs, as a share of the best rate's gain."""
+    """What a warm-up adds to the gain of the own rate in short runs, as a share of the best rate's gain.
+
+    Without a race: a cold start whose first steps are long and lead uphill, in a run that hardly falls afterwards.
+    """
     probe = evidence.probe("rate_race") or evidence.probe("start_race") or {}
     trial, warmed = trial_of(evidence), _numbers(probe.get("warmed") or ())
     if trial is None or not warmed:
-        return None
+        return _cold_start(evidence)
     start = statistics.median(_numbers(probe["starts"]))
     own = _numbers(probe["losses"][list(probe["factors"]).index(1.0)])
     best = start - min(*trial.medians, statistics.median(warmed))
@@ -100,6 +72,31 @@ def warm_up(evidence: Evidence) -> Verdict | None:
         return Verdict(numbers)
     text = f"A warm-up adds {added:.0%} of what can be gained in {trial.num_steps} steps at the rate {trial.lr:.3g}."
     return Verdict(numbers, (_confirmed(text, added, WARMED.value),))
+
+
+def _cold_start(evidence: Evidence) -> Verdict | None:
+    """The first steps of a run that began at its full rate."""
+    course, movement, rates = course_of(evidence), movement_of(evidence), evidence.curve.lrs
+    if course is None or movement is None or evidence.ended is None:
+        return None
+    cold = bool(rates) and rates[0] > 0.5 * max(rates)
+    rise = course.bins[0] / course.start - 1
+    doubt = 3 * course.noise / math.sqrt(max(1, course.num // len(course.bins))) / course.start
+    jolt = movement.ratios[0] / max(movement.usual, 1e-12)
+    numbers = {"rise": rise, "doubt": doubt, "first_step": movement.ratios[0], "jolt": jolt, "fall": course.fall}
+    uphill = rise > max(UPHILL.value, doubt) and movement.ratios[0] > LONG_STEP.value and jolt > 3
+    if not (cold and uphill and course.fall < SLOW_AFTER):
+        return Verdict(numbers)
+    finding = Finding(
+        level="warning",
+        symptom=f"The first steps changed the weights by {movement.ratios[0]:.1%} each and raised the loss by "
+        f"{rise:.0%}; it fell by {course.fall:.0%} since.",
+        value=rise,
+        threshold=UPHILL.value,
+        step=0,
+        sure="suspected",
+    )
+    return Verdict(numbers, (finding,))
 
 
 def curvature(evidence: Evidence) -> Verdict | None:
@@ -146,20 +143,6 @@ def forgetting(evidence: Evidence) -> Verdict | None:
     return Verdict(numbers, (finding,))
 
 
-def _gains(evidence: Evidence, which: str) -> tuple[float, bool] | None:
-    """Median gain of the other batch over that of the own one, and whether it is larger with every seed."""
-    probe: Mapping[str, Any] = evidence.probe("batch_race") or {}
-    starts, own, other = (_numbers(probe.get(key) or ()) for key in ("starts", "own", which))
-    if not starts or not len(starts) == len(own) == len(other):
-        return None
-    gained = statistics.median(a - b for a, b in zip(starts, own, strict=True))
-    gains = statistics.median(a - b for a, b in zip(starts, other, strict=True))
-    if not gains > 0:
-        return 0.0, False
-    ratio = gains / max(gained, 0.01 * gains)
-    return ratio, all(a < b for a, b in zip(other, own, strict=True))
-
-
 def _confirmed(text: str, value: float, threshold: float) -> Finding:
     return Finding(level="warning", symptom=text, value=value, threshold=threshold, sure="confirmed")
 
@@ -174,31 +157,6 @@ def _is_number(value: Any) -> bool:
 
 
 CHECKS = (
-    Check(
-        code="O06",
-        name="batch-too-small",
-        question="Are batches large enough for a step to point the right way?",
-        rule=batch_too_small,
-        when="after",
-        cause="So few rows to a batch point anywhere, and batch statistics of so few mean little.",
-        remedy="Take batches four times as large, or accumulate the gradients of several.",
-        thresholds={"half_the_steps": HALF_THE_STEPS},
-        treatments=("larger-batch", "lower-rate"),
-        reads=("batch_race", "noise_scale"),
-    ),
-    Check(
-        code="O07",
-        name="batch-too-large",
-        question="Does the run take enough steps?",
-        rule=batch_too_large,
-        when="after",
-        cause="The batches are so large that the epochs are over after a few steps.",
-        remedy="Take smaller batches, which makes more steps of the same epochs; or train longer.",
-        thresholds={"same_rows": SAME_ROWS},
-        treatments=("smaller-batch", "longer", "raise-rate"),
-        explains=("G01", "G06", "G15"),
-        reads=("batch_race",),
-    ),
     Check(
         code="O08",
         name="momentum-unfit",
@@ -220,10 +178,10 @@ CHECKS = (
         when="before",
         cause="The first steps meet a steep loss, and what they break is not mended at this rate.",
         remedy="Let the rate warm up over the first tenth of the run (optim.warmup=0.1).",
-        thresholds={"warmed": WARMED},
+        thresholds={"warmed": WARMED, "uphill": UPHILL, "long_step": LONG_STEP},
         treatments=("warm-up", "lower-rate"),
         explains=("O03", "O04"),
-        reads=("rate_race", "start_race"),
+        reads=("rate_race", "start_race", "update_norm", "weight_norm"),
     ),
     Check(
         code="O11",

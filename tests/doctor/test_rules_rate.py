@@ -206,13 +206,14 @@ def test_a_fork_with_shorter_steps_confirms_a_late_plateau() -> None:
     assert plateau_late(Evidence({}, flat)) is None
 
     def fork(short: list[float]) -> list[Row]:
-        values = {"valid": [short, [0.61, 0.60, 0.62]], "before": {"train": 0.6, "valid": 0.6}}
+        values = {"train": [[0.3] * 3, [0.4] * 3], "valid": [short, [0.61, 0.58, 0.62]], "before": {"valid": 0.6}}
         return [*flat, {"kind": "probe", "name": "rate_fork", "values": values}]
 
     gained = found(plateau_late, fork([0.45, 0.46, 0.44]))
     assert gained is not None
     assert (gained.level, gained.sure) == ("warning", "confirmed")
     assert found(plateau_late, fork([0.60, 0.62, 0.59])) is None  # the floor is reached
+    assert found(plateau_late, fork([0.50, 0.51, 0.85])) is None  # luck
 
 
 @pytest.mark.parametrize("rule", ALL)

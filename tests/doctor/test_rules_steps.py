@@ -7,17 +7,11 @@ from typing import Any
 
 import pytest
 
+from limpid.doctor import rules_batch, rules_steps
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding
-from limpid.doctor.rules_steps import (
-    CHECKS,
-    batch_too_large,
-    batch_too_small,
-    curvature,
-    forgetting,
-    momentum,
-    warm_up,
-)
+from limpid.doctor.rules_batch import batch_too_large, batch_too_small
+from limpid.doctor.rules_steps import curvature, forgetting, momentum, warm_up
 
 Row = dict[str, Any]
 DONE: Row = {"kind": "end", "status": "finished"}
@@ -47,8 +41,10 @@ def test_larger_batches_that_win_in_half_the_steps() -> None:
 
 
 def test_smaller_batches_that_win_on_the_same_rows() -> None:
-    assert found(batch_too_large, batches([2.0] * 3, small=[0.5, 0.6, 0.5])) is not None
-    assert found(batch_too_large, batches([0.5] * 3, small=[0.45, 0.4, 0.5])) is None
+    raced = batches([2.0] * 3, small=[0.5, 0.6, 0.5])
+    assert found(batch_too_large, raced) is not None
+    assert found(batch_too_large, raced, probe("plan", batches_per_epoch=40)) is None  # it has many steps to an epoch
+    assert found(batch_too_large, batches([0.5] * 3, small=[0.45, 0.4, 0.49])) is None
 
 
 @pytest.mark.parametrize(("value", "num_steps", "fires"), [(0.999, 800, True), (0.9, 800, False), (0.9, 20, False)])
@@ -101,7 +97,7 @@ def test_weights_that_knew_the_task_and_lost_it() -> None:
     assert forgetting(Evidence({}, fine_tuned(2.3, 1.8))) is None  # not fine-tuned
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.code)
+@pytest.mark.parametrize("check", (*rules_batch.CHECKS, *rules_steps.CHECKS), ids=lambda check: check.code)
 @pytest.mark.parametrize("value", [None, math.nan, math.inf])
 def test_odd_numbers_are_survived(check: Any, value: float | None) -> None:
     header = {"config": {"optim": {"options": {"momentum": value}}}, "model": {"start": {}}}

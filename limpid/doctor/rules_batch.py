@@ -1,0 +1,108 @@
+"""Is the batch of the right size? O06 too small, O07 too large for the steps of the run."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from limpid.doctor.check import Check, Threshold
+from limpid.doctor.evidence import Evidence
+from limpid.doctor.finding import Finding, Verdict
+
+HALF_THE_STEPS = Threshold(
+SAME_ROWS = Threshold(1.5, "own loss over that of a quarter of the batch on the same rows", "ours", "short races")
+FEW_BATCHES = 8  # to an epoch; runs of more take many steps if they take many epochs
+
+
+def batch_too_small(evidence: Evidence) -> Verdict | None:
+    """Gain of four times the batch in half the steps over the run's own, in short runs; and B beside B_simple."""
+    gains = _gains(evidence, "large")
+    if gains is None:
+        return None
+    probe = evidence.probe("noise_scale") or {}
+    numbers = {"gain": gains[0], "agreed": gains[1], "noise_scale": probe.get("noise_scale")}
+    if not (gains[0] > HALF_THE_STEPS.value and gains[1]):
+        return Verdict(numbers)
+    size = (evidence.probe("batch_race") or {}).get("batch_size")
+    text = (
+        f"Batches of {4 * (size or 0)} rows gain {gains[0]:.1f} times as much in half as many steps as those of {size}."
+    )
+    return Verdict(numbers, (_confirmed(text, gains[0], HALF_THE_STEPS.value),))
+
+
+def batch_too_large(evidence: Evidence) -> Verdict | None:
+    """Loss at the end over that with a quarter of the batch on the same rows, over a whole run of few steps."""
+    probe: Mapping[str, Any] = evidence.probe("batch_race") or {}
+    own, small = _numbers(probe.get("own") or ()), _numbers(probe.get("small") or ())
+    per_epoch = (evidence.probe("plan") or {}).get("batches_per_epoch")
+    if not own or len(own) != len(small):
+        return None
+    ratio = statistics.median(own) / max(statistics.median(small), 1e-12)
+    agreed = all(a < b for a, b in zip(small, own, strict=True))
+    numbers = {"ratio": ratio, "agreed": agreed, "batches_per_epoch": per_epoch}
+    many = _is_number(per_epoch) and float(per_epoch or 0) > FEW_BATCHES
+    if not (ratio > SAME_ROWS.value and agreed) or many:
+        return Verdict(numbers)
+    text = (
+        f"The whole run is {probe.get('num_steps')} steps of {probe.get('batch_size')} rows; with a quarter of them "
+        f"to a batch the same epochs end at {1 / ratio:.0%} of its loss."
+    )
+    return Verdict(numbers, (_confirmed(text, ratio, SAME_ROWS.value),))
+
+
+def _gains(evidence: Evidence, which: str) -> tuple[float, bool] | None:
+    """Median gain of the other batch over that of the own one, and whether it is larger with every seed."""
+    probe: Mapping[str, Any] = evidence.probe("batch_race") or {}
+    starts, own, other = (_numbers(probe.get(key) or ()) for key in ("starts", "own", which))
+    if not starts or not len(starts) == len(own) == len(other):
+        return None
+    gained = statistics.median(a - b for a, b in zip(starts, own, strict=True))
+    gains = statistics.median(a - b for a, b in zip(starts, other, strict=True))
+    if not gains > 0:
+        return 0.0, False
+    ratio = gains / max(gained, 0.01 * gains)
+    return ratio, all(a < b for a, b in zip(other, own, strict=True))
+
+
+def _confirmed(text: str, value: float, threshold: float) -> Finding:
+    return Finding(level="warning", symptom=text, value=value, threshold=threshold, sure="confirmed")
+
+
+def _numbers(values: Sequence[Any]) -> list[float]:
+    """Losses; what broke down is worse than any."""
+    return [float(v) if _is_number(v) else math.inf for v in values]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+CHECKS = (
+    Check(
+        code="O06",
+        name="batch-too-small",
+        question="Are batches large enough for a step to point the right way?",
+        rule=batch_too_small,
+        when="after",
+        cause="So few rows to a batch point anywhere, and batch statistics of so few mean little.",
+        remedy="Take batches four times as large, or accumulate the gradients of several.",
+        thresholds={"half_the_steps": HALF_THE_STEPS},
+        treatments=("larger-batch", "lower-rate"),
+        reads=("batch_race", "noise_scale"),
+    ),
+    Check(
+        code="O07",
+        name="batch-too-large",
+        question="Does the run take enough steps?",
+        rule=batch_too_large,
+        when="after",
+        cause="The batches are so large that the epochs are over after a few steps.",
+        remedy="Take smaller batches, which makes more steps of the same epochs; or train longer.",
+        thresholds={"same_rows": SAME_ROWS},
+        treatments=("smaller-batch", "longer", "raise-rate"),
+        explains=("G01", "G06", "G15"),
+        reads=("batch_race",),
+    ),
+)
