@@ -2,7 +2,9 @@
 
 Findings come root causes first, the treatments of each in the order in which its check proposes them. What a trial
 accepts becomes the base of the next, so that every later treatment is tested on top of it; a finding that the new base
-no longer shows is passed over. Each trial becomes a row of the run's record; nothing else of the run is touched.
+no longer shows is passed over. If one is left in the end, whatever is unusual in the options is tried too.
+
+Each trial becomes a row of the run's record; nothing else of the run is touched.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding
 from limpid.doctor.gain import LOOKS
 from limpid.doctor.treatment import Treatment
-from limpid.doctor.treatments import TREATMENTS
+from limpid.doctor.treatments import TREATMENTS, second_line
 from limpid.errors import CheckpointError, ConfigError, ModelError, RecordError
 from limpid.record.run import Run
 from limpid.start import load_start
@@ -94,10 +96,13 @@ class Therapist:
         chosen = [finding for finding in findings if finding.level != "note" and finding.treatments]
         share = self._share(sum(self._trainings(name, finding) for finding in chosen for name in finding.treatments))
         for finding in chosen:
-            if state.patch and self._is_gone(state, finding, share):
+            if self._is_gone(state, finding, share):
                 self.audience.passed_over(finding)
                 continue
             self._treat_one(state, finding, share)
+        left = next((one for one in chosen if one.code[:1] in "BNSOG" and not self._is_gone(state, one, share)), None)
+        if left is not None:
+            self._treat_one(state, replace(left, treatments=second_line(self._evidence(state))), share)
         return Therapy(
             trials=tuple(state.trials),
             patch=state.patch,
@@ -165,8 +170,7 @@ class Therapist:
         """A trial, short at first where whole trainings are dear; recorded."""
         if treatment.whole and share < 1.0 and not self._can_afford(self._trainings(treatment.name, finding)):
             raise OutOfBudget
-        header = {**self.evidence.header, "config": state.base.model_dump(mode="json")}
-        evidence = Evidence(header, self.evidence.rows, self.evidence.predictions, self.evidence.path)
+        evidence = self._evidence(state)
         trial = self.trials.run(state.base, treatment, finding, evidence, figure=state.figure, share=share)
         self._record(trial)
         if trial.accepted and trial.share < 1.0 and self._can_afford(2 * LOOKS[0]):
@@ -180,6 +184,11 @@ class Therapist:
             return confirmed
         return trial
 
+    def _evidence(self, state: _State) -> Evidence:
+        """Of the run, with the base of now for its configuration."""
+        header = {**self.evidence.header, "config": state.base.model_dump(mode="json")}
+        return Evidence(header, self.evidence.rows, self.evidence.predictions, self.evidence.path)
+
     def _record(self, trial: Trial) -> None:
         with Run.open(self.run.path, write=True) as writer:
             writer.add("trial", **trial.to_row())
@@ -187,6 +196,8 @@ class Therapist:
 
     def _is_gone(self, state: _State, finding: Finding, share: float) -> bool:
         """Whether the base of now does not show a finding any more, as far as that can be asked."""
+        if not state.patch:
+            return False
         seed = self.config.training.seed + 1
         return self.trials.is_gone(state.base, seed, finding, figure=state.figure, share=share)
 

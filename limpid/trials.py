@@ -114,7 +114,12 @@ class Trials:
         """
         started = time.perf_counter()
         figure = treatment.figure or figure
-        about = {"treatment": treatment.name, "finding": finding.code, "where": finding.where, "figure": figure}
+        about: dict[str, Any] = {
+            "treatment": treatment.name,
+            "finding": finding.code,
+            "where": finding.where,
+            "figure": figure,
+        }
         patches = treatment.patches(evidence, finding) if patch is None else (patch,)
         if not patches:
             why = treatment.by_hand or "no option that it would change is other than it should be"

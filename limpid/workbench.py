@@ -123,9 +123,9 @@ def check(
 
 
 @overload
-def diagnose(run: Run | str | Path, **how: Any) -> Diagnosis: ...
-@overload
 def diagnose(run: Run | str | Path, *, treat: Literal[True], **how: Any) -> Therapy: ...
+@overload
+def diagnose(run: Run | str | Path, *, treat: Literal[False] = False, **how: Any) -> Diagnosis: ...
 def diagnose(run: Run | str | Path, *, treat: bool = False, **how: Any) -> Diagnosis | Therapy:
     """What the checks say of a run: ranked findings, each with the number it rests on, and its error taken apart.
 
@@ -245,7 +245,10 @@ def execute(wiring: Wiring, run: Run, state: TrainingState | None, observer: Any
             examiner.conclude()
     except (Stopped, NonFiniteLoss) as error:
         status = "stopped" if isinstance(error, Stopped) else "failed"
-        run.add("end", status=status, reason=str(error), seconds=time.perf_counter() - started)
+        log = run if examiner is None else examiner
+        log.add("end", status=status, reason=str(error), seconds=time.perf_counter() - started)
+        if examiner is not None and status == "failed":
+            examiner.judge("before", "during")
         publish(run, wiring.config.record)
         if isinstance(error, Stopped):
             raise error.resumable(run.path) from None

@@ -71,7 +71,7 @@ def drop_rows(evidence: Evidence, finding: Finding) -> Iterator[Patch]:
 
 def augment(evidence: Evidence, finding: Finding) -> Iterator[Patch]:
     """Small shifts and turns; of colour photographs mirrors too."""
-    shape = evidence.spec.get("input_shape") or ()
+    shape = list(evidence.spec.get("input_shape") or [])
     if evidence.spec.get("kind") != "image" or len(shape) != 3:
         return
     crop = max(1, int(shape[-1]) // 8)

@@ -16,7 +16,8 @@ def test_with_one_row_it_is_the_paired_t_interval() -> None:
     gain = measure_gain(differences, doubt=0.1)
     low, high = stats.t.interval(0.9, 3, loc=differences.mean(), scale=stats.sem(differences[:, 0]))
     assert (gain.low, gain.high) == pytest.approx((low, high))
-    assert (gain.pairs, gain.rows, gain.mean) == (4, 1, pytest.approx(0.325))
+    assert (gain.pairs, gain.rows) == (4, 1)
+    assert gain.mean == pytest.approx(0.325)
 
 
 def test_rows_and_seeds_both_widen_it() -> None:

@@ -13,7 +13,7 @@ from limpid.doctor.checks import CHECKS
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding
 from limpid.doctor.treatment import Treatment
-from limpid.doctor.treatments import TREATMENTS
+from limpid.doctor.treatments import TREATMENTS, second_line
 
 SPEC = {"task": "classification", "kind": "image", "input_shape": [3, 32, 32], "num_train": 4000}
 SICK: dict[str, Any] = {
@@ -55,7 +55,7 @@ def test_a_treatment_is_described(treatment: Treatment) -> None:
 
 @every_treatment
 def test_a_treatment_changes_options_that_exist(treatment: Treatment) -> None:
-    spec = {"task": "regression"} if treatment.name == "standardise-target" else {}
+    spec: dict[str, Any] = {"task": "regression"} if treatment.name == "standardise-target" else {}
     other = {"raise-rate": {"optim.lr": 1e-6}, "less-smoothing": {"objective.label_smoothing": 0.7}}
     other["larger-batch"] = {"training.batch_size": 4}
     sick = evidence({"objective.standardise": False} | other.get(treatment.name, {}), **spec)
@@ -149,3 +149,22 @@ def test_mirrors_are_for_colour_photographs() -> None:
     assert patches("augment", evidence())[0] == {"augment.crop": 4, "augment.flip": True}
     assert patches("augment", evidence(input_shape=[1, 28, 28]))[0] == {"augment.crop": 3}
     assert patches("augment", evidence(kind="table", input_shape=[10])) == []
+
+
+def test_what_is_unusual_is_suspected_in_the_second_line() -> None:
+    assert second_line(evidence()) == (
+        "standardise-inputs",
+        "he-init",
+        "lower-rate",
+        "less-momentum",
+        "less-decay",
+    )
+    usual = {
+        "data.scale": "auto",
+        "model.init": None,
+        "optim.lr": 0.05,
+        "optim.weight_decay": 5e-4,
+        "regularize.l1": 0.0,
+    }
+    assert second_line(evidence({**usual, "optim.options": {"momentum": 0.9}})) == ()
+    assert second_line(Evidence({}, [])) == ()
