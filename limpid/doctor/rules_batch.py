@@ -12,6 +12,8 @@ from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Verdict
 
 HALF_THE_STEPS = Threshold(
+    1.2, "gain of a batch four times as large in half the steps, over the own gain", "ours", "short races"
+)
 SAME_ROWS = Threshold(1.5, "own loss over that of a quarter of the batch on the same rows", "ours", "short races")
 FEW_BATCHES = 8  # to an epoch; runs of more take many steps if they take many epochs
 

@@ -14,8 +14,6 @@ from limpid.doctor.loss_course import course_of
 from limpid.doctor.movement import LONG_STEP, movement_of
 from limpid.doctor.rate_trial import trial_of
 
-    1.2, "gain of a batch four times as large in half the steps, over the own gain", "ours", "short races"
-)
 MEMORY = Threshold(0.2, "steps that momentum looks back over those of the run", "USERS: a fifth", "none")
 HEAVY = 0.95  # momentum up to which short runs are the habit
 SETTLED = 0.9  # share of the start loss that is gone in a run that momentum did no harm

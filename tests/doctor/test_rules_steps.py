@@ -97,7 +97,7 @@ def test_weights_that_knew_the_task_and_lost_it() -> None:
     assert forgetting(Evidence({}, fine_tuned(2.3, 1.8))) is None  # not fine-tuned
 
 
-@pytest.mark.parametrize("check", (*rules_batch.CHECKS, *rules_steps.CHECKS), ids=lambda check: check.code)
+@pytest.mark.parametrize("check", [*rules_batch.CHECKS, *rules_steps.CHECKS], ids=lambda check: check.code)
 @pytest.mark.parametrize("value", [None, math.nan, math.inf])
 def test_odd_numbers_are_survived(check: Any, value: float | None) -> None:
     header = {"config": {"optim": {"options": {"momentum": value}}}, "model": {"start": {}}}
