@@ -54,7 +54,7 @@ def too_high(evidence: Evidence) -> Verdict | None:
     text, value, limit = seen
     sure: Surety = "confirmed" if raced else "established"
     finding = Finding(
-        level="warning",
+        level="stop" if _is_broken(evidence) else "warning",
         symptom=text,
         value=value,
         threshold=limit,
@@ -113,11 +113,9 @@ def _harm_by_steps(
     evidence: Evidence, course: LossCourse | None, movement: Movement | None
 ) -> tuple[str, float, float] | None:
     """What the steps did, if they did harm: a sentence, the statistic, and its limit."""
-    ended = evidence.ended or {}
-    broken = ended.get("status") == "failed" and "NaN" in str(ended.get("reason", ""))
     most, growth = (movement.most, movement.growth) if movement is not None else (0.0, 1.0)
     burst = course.burst if course is not None else 0.0
-    if broken:
+    if _is_broken(evidence):
         if most > HURLED.value or math.isnan(most):
             return f"A step changed the weights by {most:.3g} times their size, and the loss broke.", most, HURLED.value
         if growth > GROWTH.value:
@@ -180,6 +178,12 @@ def _early_valid(evidence: Evidence) -> float:
     first = max(1, (planned if isinstance(planned, int) else len(epochs)) // 5)
     losses = [epoch.valid.get("loss") for epoch in epochs[:first] if epoch.valid is not None]
     return max((float(loss) for loss in losses if isinstance(loss, int | float)), default=0.0)
+
+
+def _is_broken(evidence: Evidence) -> bool:
+    """Whether the run ended with a loss that is no number."""
+    ended = evidence.ended or {}
+    return ended.get("status") == "failed" and "NaN" in str(ended.get("reason", ""))
 
 
 def _ripe(evidence: Evidence, course: LossCourse) -> bool:
@@ -266,7 +270,7 @@ CHECKS = (
             "far_outrun": FAR_OUTRUN,
         },
         treatments=("lower-rate", "warm-up", "clip"),
-        explains=("O03", "O04", "O05", "O08", "O09", "G01", "G06", "G15"),
+        explains=("N01", "S05", "S06", "S07", "S08", "O03", "O04", "O05", "O08", "O09", "O10", "G01", "G06", "G15"),
         reads=RATE_RACE,
     ),
     Check(

@@ -202,7 +202,7 @@ CHECKS = (
         remedy="Take a tenth of the rate, or let the new layer learn first (model.freeze, then model.thaw).",
         thresholds={"forgot": FORGOT},
         treatments=("lower-rate", "warm-up"),
-        explains=("O01", "O03", "O04", "G01", "G15"),
+        explains=("S05", "S07", "S08", "O01", "O03", "O04", "G01", "G15"),
         reads=("loss_at_start",),
     ),
 )

@@ -106,7 +106,9 @@ def test_a_loss_that_was_thrown_up_and_stays_there() -> None:
 
 def test_a_run_that_broke_after_a_leap() -> None:
     rows = [{"kind": "end", "status": "failed", "reason": "The loss became NaN or infinite after step 3."}]
-    assert found(too_high, rows + LEAPS) is not None
+    finding = found(too_high, rows + LEAPS)
+    assert finding is not None
+    assert finding.level == "stop"
     assert found(too_high, rows + FITS) is None  # something else broke it
 
 
