@@ -14,7 +14,8 @@ from typing import Any
 from limpid.doctor.evidence import Evidence
 
 WEIGHTS = ("linear", "conv")
-NEEDLESS = "input"  # the place that is the data itself
+WARM_UP = 0.2  # share of the planned steps
+DATA = "input"  # the place that is the data itself
 
 Places = Mapping[str, Mapping[str, Any]]
 
@@ -32,7 +33,7 @@ def places_over_time(evidence: Evidence) -> list[tuple[int, dict[str, dict[str, 
 
 def hidden(places: Places) -> list[str]:
     """Names of the places between the data and the head."""
-    names = [name for name in places if name != NEEDLESS]
+    names = [name for name in places if name != DATA]
     heads = [i for i, name in enumerate(names) if places[name].get("kind") in WEIGHTS]
     return names[: heads[-1]] if heads else names
 
@@ -45,14 +46,29 @@ def hidden_weights(places: Places) -> list[str]:
 def share_learned(evidence: Evidence) -> float | None:
     """1 - L / L*: how much of the loss L* of knowing nothing is gone, by the median L of the last tenth of the steps.
 
-    Where that loss is not known, the first recorded loss stands for it. None before there are ten losses.
+    Where that loss is not known, the first recorded loss stands for it. None before a fifth of the run is over, or
+    there are ten losses: nobody has learned anything then.
     """
+    planned = number(evidence.planned_steps)
+    if len(evidence.curve) and evidence.curve.steps[-1] < WARM_UP * planned:
+        return None
     losses = [loss for loss in evidence.curve.losses if math.isfinite(loss)]
     chance = number((evidence.probe("loss_at_start") or {}).get("chance"))
     reference = chance if chance > 0 else losses[0] if losses else 0.0
     if len(losses) < 10 or not reference > 0:
         return None
     return 1 - statistics.median(losses[-max(5, len(losses) // 10) :]) / reference
+
+
+def facts_of(evidence: Evidence) -> dict[str, dict[str, Any]]:
+    """What the probe `parameters` says of each tensor; `numel` is a finite number."""
+    facts = _plain(evidence.probe("parameters"))
+    return {name: {**fact, "numel": count(fact.get("numel"))} for name, fact in facts.items()}
+
+
+def count(value: Any) -> int:
+    """A number of a record as a count; 0 for what is none."""
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
 
 
 def number(value: Any) -> float:

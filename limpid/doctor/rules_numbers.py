@@ -9,7 +9,7 @@ import statistics
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
-from limpid.doctor.layer_readings import number, places_over_time, short
+from limpid.doctor.layer_readings import facts_of, number, places_over_time, short
 
 LOST = Threshold(0.5, "share of the weights with a gradient", "USERS.md N02", "ends of schedules lose more")
 ROUNDED = Threshold(2.0**-24, "change of a step over the weight", "half a unit in the last place of float32", "means")
@@ -117,10 +117,10 @@ def lost_updates(evidence: Evidence) -> Verdict | None:
 def small_moments(evidence: Evidence) -> Verdict | None:
     """Share of weights whose root of Adam's second moment is below ten times its eps."""
     readings = evidence.readings("small_moment")
-    facts = evidence.probe("parameters") or {}
+    facts = facts_of(evidence)
     shares, steps = [], []
     for reading in readings:
-        sizes = {name: number((facts.get(name) or {}).get("numel", 1)) for name in reading.values}
+        sizes = {name: facts.get(name, {}).get("numel") or 1 for name in reading.values}
         known = [(number(v), sizes[n]) for n, v in reading.values.items() if not math.isnan(number(v))]
         if known:
             shares.append(sum(share * numel for share, numel in known) / sum(numel for _, numel in known))

@@ -60,7 +60,7 @@ def collapse(evidence: Evidence) -> Verdict | None:
 
 
 def attention(evidence: Evidence) -> Verdict | None:
-    """Share of heads that look at one place alone, or at all places alike, while next to nothing is learned."""
+    """Share of heads that look at a place or two, or at all places alike, while next to nothing is learned."""
     steps: list[int] = []
     shares: dict[str, list[float]] = {"narrow": [], "even": []}
     for step, places in places_over_time(evidence):
@@ -77,7 +77,7 @@ def attention(evidence: Evidence) -> Verdict | None:
     worst = max(shares, key=lambda key: shares[key][-1])
     if not (persistent(shares[worst], HEADS.value, LAST) and learned < STALLED.value):
         return Verdict(statistics)
-    what = "look at one place alone" if worst == "narrow" else "look at all places alike"
+    what = "look at a place or two" if worst == "narrow" else "look at all places alike"
     finding = Finding(
         level="warning",
         symptom=f"{shares[worst][-1]:.0%} of the attention heads {what}, and {max(learned, 0):.0%} of the loss is "

@@ -10,7 +10,15 @@ from typing import Any
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
-from limpid.doctor.layer_readings import hidden, number, places_at_start, places_over_time, share_learned, short
+from limpid.doctor.layer_readings import (
+    facts_of,
+    hidden,
+    number,
+    places_at_start,
+    places_over_time,
+    share_learned,
+    short,
+)
 
 VANISHED = Threshold(1e-3, "of the gradient at the other end", "AUTOTRAINER", "it is judged with the loss, not alone")
 GONE = Threshold(1e-4, "of the gradient at the other end", "torch's MLPs of 12 layers and more", "as above")
@@ -144,14 +152,14 @@ def gradient_sizes(evidence: Evidence) -> list[tuple[int, float]]:
 
 def unequal_speed(evidence: Evidence) -> Verdict | None:
     """Fastest over slowest layer by the median of |update| / |w|; weights that learn, at one rate."""
-    facts = evidence.probe("parameters") or {}
+    facts = facts_of(evidence)
     weights = {reading.step: reading.values for reading in evidence.readings("weight_norm")}
     speeds: dict[str, list[float]] = {}
     for reading in evidence.readings("update_norm"):
         for name, update in reading.values.items():
-            fact = facts.get(name)
+            fact = facts.get(name, {})
             norm = number((weights.get(reading.step) or {}).get(name))
-            if isinstance(fact, Mapping) and _counts(fact) and norm > 0 and number(update) >= 0:
+            if _counts(fact) and norm > 0 and number(update) >= 0:
                 speeds.setdefault(name, []).append(number(update) / norm)
     medians = {name: statistics.median(found) for name, found in speeds.items() if len(found) >= FEWEST}
     if len(medians) < 2:
@@ -180,7 +188,7 @@ def unequal_speed(evidence: Evidence) -> Verdict | None:
 
 
 def _counts(fact: Mapping[str, Any]) -> bool:
-    return fact.get("kind") == "weight" and bool(fact.get("trainable")) and number(fact.get("numel")) > 1
+    return fact.get("kind") == "weight" and bool(fact.get("trainable")) and fact["numel"] > 1
 
 
 def _profile_picture(evidence: Evidence) -> Picture | None:

@@ -7,7 +7,7 @@ import math
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
-from limpid.doctor.layer_readings import NEEDLESS, Places, hidden, number, places_at_start, short
+from limpid.doctor.layer_readings import DATA, Places, count, hidden, number, places_at_start, short
 
 TWINS = Threshold(0.5, "share of a layer's units", "half of the layer does nothing of its own", "few units")
 # Calibrated on MLPs of 3 to 20 layers: torch's own first weights reach 4e-4 in 8 layers, which still train well, and
@@ -37,7 +37,7 @@ def twins(evidence: Evidence) -> Verdict | None:
         value=shares[where],
         threshold=TWINS.value,
         where=short(where),
-        n=int(number(places[where].get("units"))),
+        n=count(places[where].get("units")),
         sure="confirmed",
         picture=Picture(
             "share of units with a twin",
@@ -54,7 +54,7 @@ def scale(evidence: Evidence) -> Verdict | None:
     """Spread between samples in the last hidden layer over that in the input: how much of the signal arrives."""
     places = places_at_start(evidence)
     names = [name for name in hidden(places) if number(places[name].get("signal")) >= 0]
-    signal = number(places.get(NEEDLESS, places[names[0]] if names else {}).get("signal"))
+    signal = number(places.get(DATA, places[names[0]] if names else {}).get("signal"))
     if not names or not signal > 0:
         return None
     profile = {name: number(places[name]["signal"]) for name in names}
@@ -69,7 +69,7 @@ def scale(evidence: Evidence) -> Verdict | None:
         value=gain,
         threshold=GROWN.value if gain > 1 else FADED.value,
         where=short(names[-1]),
-        n=int(number((evidence.probe("signal_at_start") or {}).get("n")) or 0),
+        n=count((evidence.probe("signal_at_start") or {}).get("n")),
         picture=Picture(
             "log10 of the spread between samples",
             {"signal": tuple(math.log10(max(value, 1e-30)) for value in profile.values())},
@@ -99,7 +99,7 @@ CHECKS = (
         cause="Weights started at zero or at one constant: every unit gets the same gradient, and remains a copy.",
         remedy="Draw the first weights at random (model.init=he); only the last layer may start at zero.",
         thresholds={"twins": TWINS},
-        explains=("S02", "S03", "S05", "S07", "O02", "O04", "O10", "N03", "B09", "B14", "G01", "G09", "G15"),
+        explains=("S02", "S03", "S05", "S07", "S08", "O02", "O04", "O10", "N03", "B09", "B14", "G01", "G09", "G15"),
         treatments=("he-init",),
         reads=("signal_at_start",),
     ),

@@ -12,7 +12,7 @@ from limpid.doctor.layer_readings import hidden, number, persistent, places_over
 
 MANY_DEAD = Threshold(0.5, "share of a layer's units", "SMD; CS231n has 0.4", "over-sized layers live with it")
 SOME_DEAD = Threshold(0.2, "share of a layer's units", "USERS.md S05", "seldom matters by itself")
-MASTERED = Threshold(0.9, "of what there is to learn", "dead units did no harm then", "a hard rest may need them")
+LEARNED = Threshold(0.5, "of what there is to learn", "above, dead units do little harm", "a hard rest may need them")
 SATURATED = Threshold(0.5, "share of a layer's units", "USERS.md S06", "gates may be switches")
 LAST = 2  # readings in a row
 
@@ -27,8 +27,9 @@ def dead_units(evidence: Evidence) -> Verdict | None:
     statistics = {"dead": min(shares[-LAST:]), "first": shares[0], "layers": len(courses)}
     if not persistent(shares, SOME_DEAD.value, LAST):
         return Verdict(statistics)
-    # A network that learns nearly all there is has more units than it needs.
-    harm = (share_learned(evidence) or 0.0) < MASTERED.value
+    # A network that learns all the same has more units than it needs.
+    learned = share_learned(evidence)
+    harm = learned is not None and learned < LEARNED.value
     grave = persistent(shares, MANY_DEAD.value, LAST) and harm
     limit = MANY_DEAD.value if grave else SOME_DEAD.value
     born = shares[0] > limit
@@ -99,7 +100,7 @@ CHECKS = (
         when="during",
         cause="A large step has pushed them below zero, where a rectifier has no gradient to bring them back.",
         remedy="Lower the rate or warm it up; or use leaky_relu or gelu, or a normalisation before the activation.",
-        thresholds={"many": MANY_DEAD, "some": SOME_DEAD, "mastered": MASTERED},
+        thresholds={"many": MANY_DEAD, "some": SOME_DEAD, "learned": LEARNED},
         explains=("S02", "S03", "S07", "O02", "O04", "O10", "N03", "B09", "B14", "G01", "G09", "G15"),
         treatments=("lower-rate", "warm-up", "leaky-activation", "normalise-layers"),
         reads=("activation",),

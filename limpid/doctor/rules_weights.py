@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence, Reading
 from limpid.doctor.finding import Finding, Picture, Verdict
-from limpid.doctor.layer_readings import number, places_over_time, share_learned, short
+from limpid.doctor.layer_readings import facts_of, number, places_over_time, share_learned, short
 from limpid.doctor.rules_signal_units import picture_of
 
 GROWN = Threshold(10.0, "times the largest first weights, root mean square", "torchmortem", "layers behind a norm grow")
@@ -23,14 +22,14 @@ FEWEST = 3  # readings
 
 def size(evidence: Evidence) -> Verdict | None:
     """Root mean square of each layer's weights, over the largest such of the fresh network; and over its own."""
-    facts = evidence.probe("parameters") or {}
+    facts = facts_of(evidence)
     readings = evidence.readings("weight_norm")
     if len(readings) < FEWEST:
         return None
     courses = {
-        name: [number(reading.values.get(name)) / math.sqrt(number(fact["numel"])) for reading in readings]
+        name: [number(reading.values.get(name)) / math.sqrt(fact["numel"]) for reading in readings]
         for name, fact in facts.items()
-        if isinstance(fact, Mapping) and fact.get("kind") == "weight" and number(fact.get("numel")) > 1
+        if fact.get("kind") == "weight" and fact["numel"] > 1
     }
     courses = {name: course for name, course in courses.items() if not any(map(math.isnan, course))}
     largest = max((course[0] for course in courses.values()), default=0.0)
@@ -71,10 +70,10 @@ def size(evidence: Evidence) -> Verdict | None:
 
 def untrained(evidence: Evidence) -> Verdict | None:
     """Tensors that should learn, and that the optimiser does not hold, no gradient reaches, or no step moves."""
-    facts = evidence.probe("parameters")
-    if facts is None:
+    facts = facts_of(evidence)
+    if not facts:
         return None
-    learning = {name: fact for name, fact in facts.items() if isinstance(fact, Mapping) and fact.get("trainable")}
+    learning = {name: fact for name, fact in facts.items() if fact.get("trainable")}
     forgotten = [name for name, fact in learning.items() if fact.get("in_optimizer") is False]
     gradients, updates = evidence.readings("grad_norm"), evidence.readings("update_norm")
     # A network that no gradient moves at all learns by a rule of its own.
@@ -86,7 +85,7 @@ def untrained(evidence: Evidence) -> Verdict | None:
         still = [name for name in still if learning.get(name, {}).get("kind") == "weight"]
     # In a user's own network: layers that do not learn, and still have the weights that torch draws.
     named = not str(evidence.option("model.name", "module:")).startswith("module:")
-    random = [] if named else [name for name, fact in facts.items() if isinstance(fact, Mapping) and fact.get("random")]
+    random = [] if named else [name for name, fact in facts.items() if fact.get("random")]
     figures = {
         "tensors": len(learning),
         "random": len(random),
@@ -111,7 +110,7 @@ def untrained(evidence: Evidence) -> Verdict | None:
     findings = []
     for names, text, cause in kinds:
         if names:
-            numel = sum(int(number(facts[name].get("numel", 0))) for name in names if name in facts)
+            numel = sum(facts[name]["numel"] for name in names if name in facts)
             findings.append(
                 Finding(
                     level="warning",

@@ -1,7 +1,7 @@
 """How widely attention looks, head by head.
 
     entropy      H(softmax(Q K^T / sqrt(D))) as a share of ln(places that may be seen), mean over heads, rows and places
-    narrow, even   shares of heads with an entropy below 0.05, and above 0.98
+    narrow, even   shares of heads with an entropy below 0.2, and above 0.98
 
 Shapes: B rows, H heads, T queries, S keys, D size of a head.
 """
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 ROWS = 16  # sequences whose weights are computed
-NARROW, EVEN = 0.05, 0.98  # of the largest entropy: below, a head looks at one place; above, at all alike
+NARROW, EVEN = 0.2, 0.98  # of the largest entropy: below, a head looks at a place or two; above, at all alike
 ATTENTION: frozenset[Any] = frozenset((F.scaled_dot_product_attention, F.multi_head_attention_forward))
 _WHOLE_LAYER = inspect.signature(F.multi_head_attention_forward)
 
