@@ -36,7 +36,7 @@ def first_loss(evidence: Evidence) -> Verdict | None:
         return Verdict(statistics)
     side = "below" if loss < chance else "above"
     finding = Finding(
-        level="warning" if loss > chance and distance > FAR.value else "note",
+        level="note" if loss <= chance or distance <= FAR.value else "warning",
         symptom=f"Before the first step the loss is {loss:.3g}, {side} the {chance:.3g} of knowing nothing.",
         value=distance,
         threshold=FAR.value if distance > FAR.value else ODD.value,

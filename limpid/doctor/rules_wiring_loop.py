@@ -52,7 +52,7 @@ def data_order(evidence: Evidence) -> Verdict | None:
         return Verdict(statistics)
     if distinct == 1:
         text = f"All {seen:.0f} batches were the same."
-        return Verdict(statistics, (Finding(level="warning", symptom=text, value=1, threshold=2, n=int(seen)),))
+        return Verdict(statistics, (Finding(level="note", symptom=text, value=1, threshold=2, n=int(seen)),))
     if low is not None and low > ENTROPY.value:
         text = f"{low:.0%} of the batches hold less than half of the classes' entropy: the rows come sorted by class."
         finding = Finding(level="warning", symptom=text, value=low, threshold=ENTROPY.value, n=int(seen))
@@ -64,7 +64,7 @@ def data_order(evidence: Evidence) -> Verdict | None:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not math.isnan(value) else None
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 CHECKS = (

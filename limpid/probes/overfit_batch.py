@@ -19,7 +19,7 @@ from limpid.probes.learner import learn, learns_by_gradient, twin
 from limpid.probes.subject import Subject
 
 ROWS = 16
-RATES = (1e-3, 1e-2, 1e-4)  # Adam's; the second and third are tried only when the one before failed
+RATES = (3e-3, 3e-4, 3e-2)  # Adam's; the second and third are tried only when the one before failed
 STEPS = 400
 SECONDS = 3.0  # for each rate
 DONE = 0.98  # share of the way to the floor
