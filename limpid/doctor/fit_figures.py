@@ -54,7 +54,8 @@ def share_estimate(share: float, n: int) -> Estimate:
         return Estimate(share, 0.0, 1.0, 0)
     middle = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half = Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
-    return Estimate(share, max(middle - half, 0.0), min(middle + half, 1.0), n)
+    low, high = (max(middle - half, 0.0) if share > 0 else 0.0), (min(middle + half, 1.0) if share < 1 else 1.0)
+    return Estimate(share, low, high, n)
 
 
 def finite(value: Any) -> float | None:

@@ -22,6 +22,7 @@ LEVEL = Threshold(0.01, "probability of one false alarm over all groups, Bonferr
 DROP = Threshold(0.2, "share by which the group's answers are worse", "deepchecks", "some groups are harder: a note")
 FAILS = Threshold(0.4, "share by which the group's answers are worse", "ours: half of what labels at random cost", "-")
 GROUP_ROWS = 30
+RARE = 0.5  # of the rows that a class would have if all were alike
 Z = 1.96
 
 
@@ -105,7 +106,7 @@ def every_group(evidence: Evidence) -> Verdict | None:
 def _drop(group: Mapping[str, Any]) -> float:
     """By how much of the others' right answers the group has fewer; for numbers, whose errors have no ceiling, by how
     much its error is larger."""
-    if group["kind"] == "share":
+    if group["kind"] != "squares":
         return float((group["error"] - group["rest"]) / max(1 - group["rest"], 1e-9))
     return float(group["error"] / max(group["rest"], 1e-12) - 1)
 
@@ -130,7 +131,8 @@ def _classes(evidence: Evidence) -> list[dict[str, Any]]:
         pooled = float((guess != truth).mean())
         name = str(names[int(code)]) if 0 <= int(code) < len(names) else str(int(code))
         se = math.sqrt(max(pooled * (1 - pooled), 1e-6) * (1 / n + 1 / rest))
-        groups.append(_group(f"class {name}", n, errors, others, se, "share"))
+        rare = n < RARE * len(truth) / len(np.unique(truth))  # a rare class is answered worse: D05 is there for that
+        groups.append(_group(f"class {name}", n, errors, others, se, "rare" if rare else "share"))
     return groups
 
 

@@ -17,6 +17,7 @@ POINTS = Threshold(0.03, "of the error", "ours: smaller differences change no de
 TOLD_APART = Threshold(0.65, "AUC of training against validation rows", "USERS D12", "-")
 CHANCE = 0.01  # probability of that AUC between rows of one kind
 BETTER = Threshold(0.2, "share of the training loss", "UMLAUT: 5 points of accuracy", "small splits")
+NEXT = 0.6  # of the gain of the best column; measures of one thing, such as those of a flower, tell alike
 GOOD = 0.95  # accuracy or R2, from which a column that tells nearly all is worth a question
 TELLING = Threshold(0.85, "of what can be known", "below D10, which warns: this one asks", "dominant true causes")
 PERFECT = Threshold(0.99, "accuracy or R2", "UMLAUT .95 fires on every good network", "truly easy data")
@@ -158,12 +159,12 @@ def too_good(evidence: Evidence) -> Verdict | None:
 
 
 def _telling_column(evidence: Evidence) -> tuple[str, float] | None:
-    """The column that tells nearly everything by itself while the next one tells less than half of that; its gain."""
-    for row in (evidence.probe("columns") or {}).get("columns") or ():
-        gain, others = finite(row.get("gain")), finite(row.get("others"))
-        if gain is not None and gain >= TELLING.value and others is not None and others < gain / 2:
-            return str(row.get("column", "")), gain
-    return None
+    """The column that tells nearly everything by itself while the next one tells far less; its gain."""
+    rows = (evidence.probe("columns") or {}).get("columns") or ()
+    gains = sorted(((finite(row.get("gain")) or 0.0, str(row.get("column", ""))) for row in rows), reverse=True)
+    if len(gains) < 2 or gains[0][0] < TELLING.value or gains[1][0] > NEXT * gains[0][0]:
+        return None
+    return gains[0][1], gains[0][0]
 
 
 def _note(fit: FitFigures, symptom: str, value: float, threshold: float) -> Finding:
