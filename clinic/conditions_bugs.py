@@ -62,7 +62,6 @@ SICK: tuple[tuple[str, str, Build, dict[str, tuple[str, ...]]], ...] = (
     ("B07-never-training", "B07",
      wired("digits-cnn", lambda: faulty.Stuck(faulty.digits_cnn(), training=False)), {"also": ("B08",)}),
     ("B08-slow-statistics", "B08", wired("digits-cnn", lambda: faulty.slow_norm(1e-3), epochs=2), {"also": ("G11",)}),
-    ("B08-batch-of-two", "B08", plain("digits-cnn", norm="batch", batch_size=2, epochs=1, lr=1e-2), {"kin": ("O06",)}),
     ("B09-detached", "B09", wired("digits", faulty.Detached), {"also": ("G01", "O10")}),
     ("B09-frozen-layer", "B09", wired("digits", lambda: faulty.frozen(0, 2)), {}),
     ("B09-unused-layer", "B09", wired("digits", faulty.Unused), {"also": ("B20",)}),

@@ -45,6 +45,8 @@ class Fixture:
     def settings(self, *, optimizer: str = "adamw", norm: str = "none", schedule: str = "one_cycle") -> dict[str, Any]:
         """Options of a healthy run with this optimiser, normalisation and schedule."""
         chosen = {**self.options, "optimizer": optimizer, "schedule": schedule, "lr": self.rates[optimizer]}
+        if schedule == "constant":
+            chosen["patience"] = 4  # a healthy run ends where it stops getting better
         if optimizer == "sgd":
             chosen["optim__momentum"] = 0.9
         pattern = self.facts.get("pattern")

@@ -162,7 +162,7 @@ SICK: tuple[tuple[str, str, Build, dict[str, tuple[str, ...]]], ...] = (
      {"also": ("B01", "G01", "O02", "O04")}),
     ("N02-loop-half-weights", "N02",
      loop(DIGITS, data=half, model=lambda: faulty.digits_net().bfloat16(), optimizer=sgd(1e-5)),
-     {"kin": ("O02",), "also": ("O04", "G01")}),
+     {"kin": ("O02", "B09"), "also": ("O04", "G01")}),
     ("O10-loop-fast-last-layer", "O10", loop(DIGITS, optimizer=fast_last_layer), {"also": ("O01",)}),
 )  # fmt: skip
 

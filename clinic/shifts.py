@@ -37,7 +37,11 @@ class Ledger:
         folder.mkdir(parents=True, exist_ok=True)
         self.rows: dict[Task, dict[str, Any]] = {}
         if self.file.is_file():
-            for line in self.file.read_text(encoding="utf-8").splitlines():
+            text = self.file.read_text(encoding="utf-8")
+            if text and not text.endswith("\n"):
+                with self.file.open("a", encoding="utf-8") as file:
+                    file.write("\n")
+            for line in text.splitlines():
                 try:
                     row = json.loads(line)
                 except json.JSONDecodeError:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clinic.condition import Condition
-from clinic.tally import Record, Rows, Share, confusion, false_alarms, fired, usable
+from clinic.tally import Record, Rows, Share, confusion, false_alarms, fired, stands_first, usable
 
 FOUND, FIRST, PER_CHECK, PER_RUN = 0.95, 0.80, 0.01, 0.05  # the bars
 
@@ -136,7 +136,7 @@ def document(
             bars(records, rows, conditions),
             "## Each check",
             "Found: among the findings of its sick runs, at any level. Ranked first: it, or another word for the same "
-            "fault, is the root cause that stands first.",
+            "fault, is the root cause that stands first (where there are only notes: one of them).",
             per_check(records, names),
             "## Sick runs: what fired",
             matrix(rows, conditions, ("sick",)),
@@ -189,7 +189,7 @@ def misses(rows: Rows, conditions: Mapping[str, Condition]) -> str:
         if condition.group == "sick" and condition.code not in fired(row):
             told = own.get(condition.code, "not asked" if condition.code not in row["asked"] else {})
             lines.append(f"MISS   {condition.code} on {where}; first {row['first'] or '-'}; statistics {told}")
-        elif condition.group == "sick" and row["first"] not in (condition.code, *condition.kin):
+        elif condition.group == "sick" and not stands_first(row, (condition.code, *condition.kin)):
             lines.append(f"RANK   {condition.code} not first on {where}: {row['first']} is, {sorted(alarms)}")
         if condition.group == "healthy":
             lines += [

@@ -69,6 +69,13 @@ def fired(row: Mapping[str, Any], *, alarms: bool = False) -> set[str]:
     return {one["code"] for one in row.get("findings", ()) if not alarms or one["level"] in ALARMS}
 
 
+def stands_first(row: Mapping[str, Any], codes: Iterable[str]) -> bool:
+    """Whether the root cause is one of these; where all findings are notes, they stand side by side."""
+    if any(one["level"] in ALARMS for one in row["findings"]):
+        return row["first"] in codes
+    return bool(fired(row) & set(codes))
+
+
 def usable(rows: Rows) -> list[Mapping[str, Any]]:
     """The rows of cases that ran; a refusal of the data is counted apart, an error is a fault of ours."""
     return [row for row in rows if row["status"] in ("finished", "failed")]
@@ -85,7 +92,7 @@ def tally(rows: Rows, conditions: Mapping[str, Condition], known: Iterable[str])
         healthy = [row for row in ran if conditions[row["condition"]].group == "healthy" and code in row["asked"]]
         record.found = _count(code in fired(row) for row in sick)
         record.alarmed = _count(code in fired(row, alarms=True) for row in sick)
-        record.first = _count(row["first"] in (code, *conditions[row["condition"]].kin) for row in sick)
+        record.first = _count(stands_first(row, (code, *conditions[row["condition"]].kin)) for row in sick)
         record.false = _count(code in fired(row, alarms=True) for row in healthy)
         record.noted = sum(code in fired(row) - fired(row, alarms=True) for row in healthy)
         record.near = _count(code not in fired(row, alarms=True) for row in near)

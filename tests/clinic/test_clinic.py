@@ -115,7 +115,8 @@ def test_the_rates_that_ship_are_of_checks_that_exist() -> None:
 
 
 def test_fixtures_follow_from_the_seed() -> None:
-    for fixture in FIXTURES.values():
+    for name in ("moons", "digits", "tab-c", "bars", "lm"):
+        fixture = FIXTURES[name]
         (x, y), (again, y_again), (other, _) = fixture.rows(1), fixture.rows(1), fixture.rows(2)
         if isinstance(x, str):
             assert x == again != other
