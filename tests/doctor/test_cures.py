@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import limpid
+import limpid as package
 from limpid.errors import NonFiniteLoss
 from limpid.record.run import Run
 from limpid.therapist import Therapist
@@ -107,9 +107,9 @@ CASES = {
 def test_a_sick_run_is_cured(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     data = case.data()
-    reference = limpid.train(data, out=tmp_path / "healthy", record__doctor=False, **{**case.healthy, **QUIET})
+    reference = package.train(data, out=tmp_path / "healthy", record__doctor=False, **{**case.healthy, **QUIET})
     with contextlib.suppress(NonFiniteLoss):  # that is what it is sick with
-        limpid.train(data, out=tmp_path / "sick", **{**case.healthy, **case.sick, **QUIET})
+        package.train(data, out=tmp_path / "sick", **{**case.healthy, **case.sick, **QUIET})
     therapy = treat(Run.open(tmp_path / "sick"), source=data, budget="10m", out=tmp_path / "cured")
     healthy = Therapist(reference, source=data)
     judged = healthy.judge(healthy.run, healthy.config, therapy.figure)
@@ -127,3 +127,20 @@ def test_a_sick_run_is_cured(name: str, tmp_path: Path) -> None:
     assert low <= cured, story
     if name == "leak":
         assert cured <= high, story
+
+
+@pytest.mark.slow
+def test_at_the_terminal(limpid: Callable[..., Any], tmp_path: Path) -> None:
+    options = ("--lr", "1e-6", "--epochs", "10", "--out", tmp_path / "sick")
+    assert limpid("train", "moons", "--quiet", *options, "--set", "training.threads=1").code == 0
+    done = limpid("diagnose", tmp_path / "sick", "--treat", "--budget", "3m", "--out", tmp_path / "cured")
+    assert done.code == 0, done.err
+    assert "O02 rate-too-low" in done.out
+    assert "accepted   raise-rate for O02: optim.lr = " in done.out
+    assert "Treated: validation accuracy " in done.out
+    assert f"Run folder: {tmp_path / 'cured'}" in done.out
+    again = limpid("diagnose", tmp_path / "cured")
+    assert "O02" not in again.out.partition("checks found nothing")[0]
+    told = limpid("diagnose", tmp_path / "sick", "--treat", "--budget", "3 weeks")
+    assert told.code == 2
+    assert "expected a time such as 90s" in told.err
