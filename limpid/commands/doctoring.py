@@ -50,8 +50,11 @@ def diagnose(
     json: Json = False,
 ) -> None:
     """Say what a run's record shows: findings ranked by cause, or that nothing wrong was found and what was checked."""
+    from limpid.errors import ConfigError
     from limpid.workbench import diagnose as diagnose_run
 
+    if treat and fail_on is not None:
+        raise ConfigError("--fail-on judges a run, --treat mends it: give one of them.")
     diagnosis = diagnose_run(run, tell=None if json else lambda line: print(line, file=sys.stderr))
     if treat:
         from limpid.commands.treating import treat as treat_run

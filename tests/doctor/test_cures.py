@@ -141,6 +141,7 @@ def test_at_the_terminal(limpid: Callable[..., Any], tmp_path: Path) -> None:
     assert f"Run folder: {tmp_path / 'cured'}" in done.out
     again = limpid("diagnose", tmp_path / "cured")
     assert "O02" not in again.out.partition("checks found nothing")[0]
+    assert limpid("diagnose", tmp_path / "sick", "--treat", "--fail-on", "warning").code == 2
     told = limpid("diagnose", tmp_path / "sick", "--treat", "--budget", "3 weeks")
     assert told.code == 2
     assert "expected a time such as 90s" in told.err
