@@ -12,6 +12,9 @@ from limpid.doctor.finding import Finding, Picture, Verdict
 from limpid.doctor.fit_figures import finite
 
 HOLES = Threshold(0.05, "share of missing cells", "deepchecks", "harmless where the holes mean nothing")
+LATER = Threshold(
+    0.05, "share of validation rows", "ours: rare pixels of digits appear in 1 row of 300", "rows of a group may differ"
+)
 SIZE = Threshold(
     10.0,
     "root mean square of a feature, as the network sees it",
@@ -36,8 +39,8 @@ def holes(evidence: Evidence) -> Verdict | None:
     dropped = {str(name): str(why) for name, why in _pairs(evidence.header.get("summary"), "dropped")}
     flat = [name for name, why in dropped.items() if why.startswith(("constant", "every cell is missing"))]
     constant = [row for row in probe.get("constant") or () if isinstance(row, Mapping)]
-    later = [str(row.get("name")) for row in constant if row.get("varies_later")]
-    flat += [str(row.get("name")) for row in constant if not row.get("varies_later")]
+    later = [str(row.get("name")) for row in constant if _comes_alive(row)]
+    flat += [str(row.get("name")) for row in constant if not _comes_alive(row)]
     not_finite = finite(probe.get("not_finite")) or 0.0
     statistics = {"missing": missing, "constant": flat, "constant_in_training": later, "not_finite": not_finite}
     findings = []
@@ -54,7 +57,7 @@ def holes(evidence: Evidence) -> Verdict | None:
                 treatments=("drop-rows",),
             )
         )
-    if later:
+    if later and not _is_shifted(evidence):
         findings.append(
             Finding(
                 level="warning",
@@ -188,6 +191,19 @@ def flat(evidence: Evidence) -> Verdict | None:
     return Verdict(statistics, (finding,))
 
 
+def _comes_alive(row: Mapping[str, Any]) -> bool:
+    """Whether so many validation rows have another value that chance would have put one among the training rows."""
+    share, rows = finite(row.get("later")) or 0.0, finite(row.get("rows")) or 0.0
+    return rows > 0 and share > max(LATER.value, 7.0 / rows)  # e^-7 = 0.001
+
+
+def _is_shifted(evidence: Evidence) -> bool:
+    """Whether all of the validation rows are of another kind, which D12 says."""
+    probe = evidence.probe("shift") or {}
+    auc, p = finite(probe.get("auc")), finite(probe.get("p"))
+    return auc is not None and p is not None and auc > 0.65 and p < 1e-3
+
+
 def _is_dense(row: Mapping[str, Any]) -> bool:
     """Whether the deviation of a feature is its scale, rather than how seldom it is on."""
     return (finite(row.get("common")) or 0.0) < SPARSE and (finite(row.get("distinct")) or 0.0) >= CONTINUOUS
@@ -223,7 +239,7 @@ CHECKS = (
         when="before",
         cause="A dead sensor, a failed join, or a column that was parsed wrongly.",
         remedy="Leave the column out (data.drop), or repair it where the table is made.",
-        thresholds={"holes": HOLES},
+        thresholds={"holes": HOLES, "later": LATER},
         treatments=("drop-column",),
         reads=("inputs",),
     ),

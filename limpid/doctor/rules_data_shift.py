@@ -23,6 +23,7 @@ UNDONE = Threshold(
     "-",
 )
 FACTOR = Threshold(1.5, "ratio of standard deviations common to all features", "ours", "a brighter camera has as much")
+ALIKE = 0.03  # AUC; differences of this size say nothing
 SETS = {"shift": "validation", "shift_test": "test", "shift_test_check": "test"}
 
 
@@ -86,7 +87,7 @@ def _shift(evidence: Evidence, which: str, probe: Mapping[str, Any]) -> Finding 
         symptom = f"{moved['name']!r} of the {which} rows is distributed otherwise than in training: mean "
         symptom += f"{moved.get('mean_other', math.nan):.3g} there, {moved.get('mean', math.nan):.3g} here."
     else:
-        symptom = f"A classifier tells {which} rows from training rows: AUC {auc:.2f}."
+        symptom = f"A classifier tells {which} rows from training rows: AUC {auc:.2f}{_brightness(probe)}."
         if features and evidence.spec.get("kind") != "image":
             first = features[0]
             symptom = symptom[:-1] + f", {first['name']!r} differs most."
@@ -115,6 +116,14 @@ def _shift(evidence: Evidence, which: str, probe: Mapping[str, Any]) -> Finding 
         else "",
         treatments=("augment",) if change is not None else (),
     )
+
+
+def _brightness(probe: Mapping[str, Any]) -> str:
+    """In words, if images differ in their mean brightness by half its deviation or more."""
+    mean, other, std = (finite((probe.get("brightness") or {}).get(key)) for key in ("mean", "mean_other", "std"))
+    if mean is None or other is None or std is None or abs(other - mean) < 0.5 * std:
+        return ""
+    return f"; their mean brightness is {other:.2f}, that of training images {mean:.2f}"
 
 
 def _unseen(which: str, probe: Mapping[str, Any]) -> list[Finding]:
@@ -155,10 +164,13 @@ def _change(probe: Mapping[str, Any], auc: float) -> tuple[str, float] | None:
     left = {str(name): value for name, value in (probe.get("change") or {}).items() if finite(value) is not None}
     if not left or not _established(probe):
         return None
-    best = min(left, key=lambda name: left[name])
-    if max(left[best] - 0.5, 0.0) > UNDONE.value * (auc - 0.5):
+    least = min(left.values())
+    if max(least - 0.5, 0.0) > UNDONE.value * (auc - 0.5):
         return None
-    return best, left[best]
+    # a turn and a mirror image are the same to pictures that have no left and right; files are turned more often
+    alike = sorted((name for name in left if left[name] <= least + ALIKE), key=lambda name: left[name])
+    alike.sort(key=lambda name: not name.startswith("turned"))
+    return ", or ".join(alike[:3]), left[alike[0]]
 
 
 def _scaled(probe: Mapping[str, Any]) -> str:

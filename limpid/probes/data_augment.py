@@ -1,13 +1,15 @@
-"""What augmentation does to labels: before training by neighbours, after it by the trained network.
+"""What augmentation does to labels: what the trained network says of augmented images, and what it learns without.
 
-By neighbours: an augmented image gets the label of the clean image that is nearest to it in pixels, its own original
-left out. Labels that are kept lose a little everywhere; a label that is broken turns into one other.
+A change that turns one class into another (a half turn makes 9 of 6) costs validation score however long the training;
+one that is merely hard does not. So the network is trained once more without it, beside a twin with it.
 
-Shapes: N clean images, M augmented ones, V values of an image, K classes.
+Shapes: N training images, M validation images.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -15,45 +17,76 @@ from torch import Tensor
 
 from limpid.data.augment import build_augment
 from limpid.probes.data_sample import DataSample, sample_split
+from limpid.probes.flat_rows import choose_rows
+from limpid.probes.retraining import affordable_steps, retrain
+from limpid.probes.slices import row_errors
 from limpid.probes.subject import Subject
 
 ROWS = 1000
-SIDE = 16  # pixels of a side in which neighbours are sought
-LEAST_OF_CLASS = 10
-
-
-def measure_neighbours(subject: Subject) -> dict[str, Any] | None:
-    """{kept_clean, kept, flows}: how often the nearest clean image has the same label; None without augmentation."""
-    made = _augmented(subject, (0,))
-    if made is None:
-        return None
-    sample, (changed,) = made
-    clean_NV, changed_MV = _vectors(sample.inputs[0]), _vectors(changed)
-    target_N = _classes(sample.target)
-    same = torch.eye(len(clean_NV), dtype=torch.bool)
-    near_clean = torch.cdist(clean_NV, clean_NV).masked_fill_(same, float("inf")).argmin(1)
-    near = torch.cdist(changed_MV, clean_NV).masked_fill_(same, float("inf")).argmin(1)
-    return _flows(subject, target_N, target_N[near_clean], target_N[near]) | {"n": len(target_N)}
+VALID_ROWS = 5000
+# Changes that can make another thing of what is shown, and from where on; the price of two trainings is paid for them.
+STRONG = {"rotation": 45.0, "translate": 0.3, "shear": 40.0, "stretch": 0.5}
+LEAST_AREA = 0.2  # of a scale crop
+OFF = {"flip": False, "crop": 0, "scale": 1.0}  # of all other changes: 0
 
 
 @torch.no_grad()
-def measure_network(subject: Subject) -> dict[str, Any] | None:
-    """{kept_clean, kept, flows, repeated} by the decisions of the trained network; None without augmentation."""
+def measure(subject: Subject) -> dict[str, Any] | None:
+    """{n, clean, augmented, repeated}: shares of right answers on training images, and of images that two epochs change
+    alike; None without augmentation."""
     made = _augmented(subject, (0, 1))
     if made is None or subject.objective is None:
         return None
     sample, (one, two) = made
     subject.network.eval()
-    answers = []
+    shares = []
     for x in (sample.inputs[0], one):
         parts = [subject.objective.predict(subject.answer(part.to(subject.target.device))) for part in x.split(128)]
-        answers.append(torch.cat(parts).cpu())
+        shares.append((torch.cat(parts).cpu() == sample.target.flatten().long()).double().mean().item())
     repeated = (one == two).flatten(1).all(1) & (one != sample.inputs[0]).flatten(1).any(1)
-    values = _flows(subject, _classes(sample.target), answers[0], answers[1])
-    return values | {"n": len(sample.target), "repeated": repeated.float().mean().item()}
+    share = repeated.float().mean().item()
+    return {"n": len(sample.target), "clean": shares[0], "augmented": shares[1], "repeated": share}
 
 
-def _augmented(subject: Subject, epochs: tuple[int, ...]) -> tuple[DataSample, list[Tensor]] | None:
+def measure_without(subject: Subject) -> dict[str, Any] | None:
+    """{options, n, steps, error, free_error, gain, se}: validation errors of two trainings, with strong changes and
+    without, and mean and standard error of their difference on the same rows; None where no change is strong."""
+    dataset = subject.dataset
+    if dataset is None or dataset.valid is None or subject.spec is None or subject.spec.kind != "image":
+        return None
+    options = strong_changes(subject)
+    steps = affordable_steps(subject) if options else None
+    if steps is None:
+        return None
+    twin, free = retrain(subject, {}, steps=steps), retrain(subject, options, steps=steps)
+    if twin is None or free is None:
+        return None
+    index_M = choose_rows(dataset.valid, VALID_ROWS)
+    errors_M, free_M = row_errors(twin[0], index_M), row_errors(free[0], index_M)
+    difference_M = errors_M - free_M
+    spread = difference_M.std(correction=1).item() if len(index_M) > 1 else math.inf
+    return {
+        "options": sorted(name.replace("__", ".") for name in options),
+        "n": len(index_M),
+        "steps": steps,
+        "error": errors_M.mean().item(),
+        "free_error": free_M.mean().item(),
+        "gain": difference_M.mean().item(),
+        "se": spread / math.sqrt(len(index_M)),
+    }
+
+
+def strong_changes(subject: Subject) -> dict[str, Any]:
+    """Options that switch off what may change the meaning of an image; mirroring only where images are grey."""
+    assert subject.config is not None and subject.spec is not None
+    config = subject.config.augment
+    strong = [name for name, least in STRONG.items() if (getattr(config, name) or 0.0) > least]
+    strong += ["scale"] if (config.scale or 1.0) < LEAST_AREA else []
+    strong += ["flip"] if config.flip and subject.spec.input_shape[0] == 1 else []
+    return {f"augment__{name}": OFF.get(name, 0.0) for name in strong}
+
+
+def _augmented(subject: Subject, epochs: Iterable[int]) -> tuple[DataSample, list[Tensor]] | None:
     """Training images and what augmentation makes of them in these epochs, mixing left out."""
     config, spec, dataset = subject.config, subject.spec, subject.dataset
     if config is None or spec is None or dataset is None or spec.kind != "image":
@@ -67,49 +100,3 @@ def _augmented(subject: Subject, epochs: tuple[int, ...]) -> tuple[DataSample, l
     sample = sample_split(dataset.train, ROWS)
     made = [augment(sample.inputs, sample.target, sample.position, epoch)[0][0] for epoch in epochs]
     return sample, made
-
-
-def _vectors(x: Tensor) -> Tensor:
-    """(N, V) small pictures, from 0 to 1."""
-    small = torch.nn.functional.adaptive_avg_pool2d(
-        x.float() / (255.0 if x.dtype == torch.uint8 else 1.0), (min(SIDE, x.shape[-2]), min(SIDE, x.shape[-1]))
-    )
-    return small.flatten(1)
-
-
-def _classes(target: Tensor) -> Tensor:
-    return target.flatten().long()
-
-
-def _flows(subject: Subject, target_N: Tensor, clean_N: Tensor, changed_N: Tensor) -> dict[str, Any]:
-    """Shares of kept labels, and the pairs of classes of which the first turns into the second most."""
-    assert subject.spec is not None
-    names = subject.spec.classes
-    found = []
-    for k in target_N.unique().tolist():
-        of_class = target_N == k
-        num = int(of_class.sum())
-        if num < LEAST_OF_CLASS:
-            continue
-        before_K = torch.bincount(clean_N[of_class], minlength=len(names)).double() / num
-        after_K = torch.bincount(changed_N[of_class], minlength=len(names)).double() / num
-        gained_K = after_K - before_K
-        gained_K[k] = -1.0
-        to = int(gained_K.argmax())
-        others = (after_K.sum() - after_K[k] - after_K[to]).item()
-        found.append(
-            {
-                "from": names[k],
-                "to": names[to],
-                "n": num,
-                "clean": before_K[to].item(),
-                "changed": after_K[to].item(),
-                "elsewhere": others,
-            }
-        )
-    found.sort(key=lambda row: row["clean"] - row["changed"])
-    return {
-        "kept_clean": (clean_N == target_N).double().mean().item(),
-        "kept": (changed_N == target_N).double().mean().item(),
-        "flows": found[:4],
-    }

@@ -80,6 +80,7 @@ def measure(subject: Subject) -> dict[str, Any] | None:
         rows += [
             {
                 "target": answer.name,
+                "numbers": answer.numbers is not None,
                 "column": name,
                 "gain": gains[name],
                 "others": others if name == best[0] else None,

@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 FOLDS = 4
+# The folds' fits share rows, so the AUC of sets of one distribution scatters more than Mann and Whitney's of a fixed
+# score: 1.23 to 1.48 times in 150 draws each of 7 sizes and numbers of features.
+SCATTER = 1.5
 RIDGE = 0.05  # of a feature's variance
 
 
@@ -46,7 +49,7 @@ def auc_between(first_NF: Floats, second_MF: Floats) -> tuple[float, float]:
         rank_S[here] = (_ranks(score) - 0.5) / len(score)  # fits of different folds are not on one scale
     area = _area(rank_S[~is_second_S], rank_S[is_second_S])
     num, more = len(first_NF), len(second_MF)
-    error = math.sqrt((num + more + 1) / (12.0 * num * more))
+    error = SCATTER * math.sqrt((num + more + 1) / (12.0 * num * more))
     return area, 0.5 * math.erfc((area - 0.5) / error / math.sqrt(2.0))
 
 

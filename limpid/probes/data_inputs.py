@@ -153,11 +153,11 @@ def _names(subject: Subject, num: int) -> list[str]:
 
 
 def _constant(subject: Subject, names: list[str], constant_F: Tensor, kind: str) -> list[dict[str, Any]]:
-    """Features with one value in all training rows, and whether validation rows have others."""
+    """Features with one value in all training rows looked at, and the share of validation rows with others."""
     split = None if subject.dataset is None else subject.dataset.train
     places = constant_F.nonzero().flatten().tolist()
     if kind not in ("vector", "table") or split is None:
-        return [{"name": names[j], "varies_later": False} for j in places[:MOST_FEATURES]]
+        return [{"name": names[j], "later": 0.0, "rows": 0} for j in places[:MOST_FEATURES]]
     valid = subject.dataset.valid if subject.dataset is not None else None
     whole_NF = sample_split(split, 20_000).inputs[0]
     later_NF = None if valid is None else sample_split(valid).inputs[0]
@@ -165,6 +165,6 @@ def _constant(subject: Subject, names: list[str], constant_F: Tensor, kind: str)
     for j in places[:MOST_FEATURES]:
         value = whole_NF[0, j]
         if (whole_NF[:, j] == value).all():
-            varies = later_NF is not None and bool((later_NF[:, j] != value).any())
-            found.append({"name": names[j], "varies_later": varies})
+            later = 0.0 if later_NF is None else (later_NF[:, j] != value).float().mean().item()
+            found.append({"name": names[j], "later": later, "rows": len(whole_NF)})
     return found

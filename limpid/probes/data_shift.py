@@ -28,7 +28,8 @@ Floats = NDArray[np.float64]
 LEAST = 15  # rows of the smaller set
 FEW_ROWS = 400  # of each set, in every training
 GRID = 4  # cells of a side that images are averaged to
-SIDE = 16  # pixels of a side that images are thinned to
+SIDE = 16  # pixels of a side that images are averaged to
+MOST_PIXELS = 64  # of a side that are read for it
 MOST_FEATURES = 96
 TOLD = 8
 APART = 0.6  # AUC from which the changes are tried
@@ -63,7 +64,7 @@ def _compare(subject: Subject, other: Split, *, rows: int, targets: bool) -> dic
     spec = subject.spec
     if spec.kind in ("pairs", "captions") or spec.preparation.get("kind") == "forecast" or spec.task == "tokens":
         return None  # neighbouring windows are no independent rows
-    side = SIDE if spec.kind == "image" else None
+    side = MOST_PIXELS if spec.kind == "image" else None
     first = sample_split(subject.dataset.train, rows, side=side)
     second = sample_split(other, rows, side=side)
     if min(len(first.target), len(second.target)) < LEAST:
@@ -86,15 +87,19 @@ def _compare(subject: Subject, other: Split, *, rows: int, targets: bool) -> dic
         }
         for j in np.lexsort((-gap_F, p_F))[:TOLD].tolist()
     ]
+    inputs = pictures or [first.inputs[0], second.inputs[0]]
     values: dict[str, Any] = {
         "n": [len(first.target), len(second.target)],
         "auc": auc,
         "p": p,
         "num_features": len(names),
         "features": told,
-        "scaled": scaling_between(*(pictures or (first.inputs[0], second.inputs[0])), spec.kind),
+        "scaled": scaling_between(inputs[0], inputs[1], spec.kind),
         "unseen": _unseen(subject, first, second) if spec.kind == "table" else {},
     }
+    if pictures is not None:
+        brightness = _moments(*(x.mean((1, 2, 3)).double().numpy() for x in pictures))
+        values["brightness"] = brightness
     if pictures is not None and auc > APART:
         values["change"] = _name_change(pictures[0], pictures[1])
     if targets:
@@ -128,27 +133,33 @@ def _scale_columns(x: Tensor, kind: str) -> NDArray[np.float32]:
 
 
 def _small(x: Tensor) -> Tensor:
-    """(N, C, h, w), from 0 to 1 if bytes."""
-    return x.float() / 255 if x.dtype == torch.uint8 else x.float()
+    """(N, C, h, w) with at most 16 pixels to a side, from 0 to 1 if bytes; averages, which a turned image has turned."""
+    x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
+    size = (min(SIDE, x.shape[-2]), min(SIDE, x.shape[-1]))
+    return x if x.shape[-2:] == size else torch.nn.functional.adaptive_avg_pool2d(x, size)
 
 
 def _picture_names(x: Tensor) -> list[str]:
     rows, columns = min(GRID, x.shape[-2]), min(GRID, x.shape[-1])
-    cells = [
-        f"brightness at row {r + 1}, column {c + 1} of {rows} x {columns}" for r in range(rows) for c in range(columns)
-    ]
-    channels = [f"mean of channel {c + 1}" for c in range(x.shape[1])]
-    return [*cells, *channels, "contrast", "change from left to right", "change from top to bottom"]
+    grid = f"of {rows} x {columns}"
+    cells = [f"brightness at row {r + 1}, column {c + 1} {grid}" for r in range(rows) for c in range(columns)]
+    channels = [f"channel {c + 1}" for c in range(x.shape[1])]
+    tilts = [f"{name}, {way}" for way in ("top against bottom", "left against right") for name in channels]
+    means = [f"mean of {name}" for name in channels]
+    return [*cells, *tilts, *means, "contrast", "change from left to right", "change from top to bottom"]
 
 
 def _picture_features(x: Tensor) -> Floats:
-    """Averages over a grid of cells, of each channel, and how much neighbouring pixels differ."""
+    """Averages over a grid of cells, of each channel and its halves, and how much neighbouring pixels differ."""
     grey = x.mean(1, keepdim=True)
     cells = torch.nn.functional.adaptive_avg_pool2d(grey, (min(GRID, x.shape[-2]), min(GRID, x.shape[-1])))
     across = (grey[..., 1:] - grey[..., :-1]).abs().mean((1, 2, 3))
     down = (grey[..., 1:, :] - grey[..., :-1, :]).abs().mean((1, 2, 3))
     contrast = grey.flatten(1).std(dim=1)
-    parts = [cells.flatten(1), x.mean((2, 3)), torch.stack((contrast, across, down), dim=1)]
+    height, width = x.shape[-2] // 2, x.shape[-1] // 2
+    tall = x[..., :height, :].mean((2, 3)) - x[..., -height:, :].mean((2, 3))
+    wide = x[..., :width].mean((2, 3)) - x[..., -width:].mean((2, 3))
+    parts = [cells.flatten(1), tall, wide, x.mean((2, 3)), torch.stack((contrast, across, down), dim=1)]
     return torch.cat(parts, dim=1).double().numpy()
 
 

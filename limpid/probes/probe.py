@@ -181,13 +181,6 @@ PROBES: tuple[Probe, ...] = (
         "check",
     ),
     Probe(
-        "augmented_neighbours",
-        "limpid.probes.data_augment:measure_neighbours",
-        "labels of the clean images that augmented ones are nearest to",
-        "distances between 1,000 small images",
-        "check",
-    ),
-    Probe(
         "shift_test_check",
         "limpid.probes.data_shift:measure_test",
         "whether a classifier tells test inputs from training inputs; targets are not looked at",
@@ -266,9 +259,16 @@ PROBES: tuple[Probe, ...] = (
     ),
     Probe(
         "augmented",
-        "limpid.probes.data_augment:measure_network",
+        "limpid.probes.data_augment:measure",
         "what the trained network answers to augmented training images",
         "two passes of 1,000 rows",
+        "after",
+    ),
+    Probe(
+        "unaugmented",
+        "limpid.probes.data_augment:measure_without",
+        "validation error of a training without changes that can make another class of an image, beside its twin",
+        "two trainings of about ten seconds, where such a change is on",
         "after",
     ),
     Probe(
