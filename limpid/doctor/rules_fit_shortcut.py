@@ -14,6 +14,7 @@ OTHERS = Threshold(0.25, "share of that gain", "ours: the next part's, so that o
 SMALL = Threshold(0.07, "share of the input", "ours: a part of a grid of six by six, or one of 15 columns", "-")
 TELLS = Threshold(0.8, "of what a constant answer does not know", "ours; a part of a real picture tells 0.3", "-")
 USED = Threshold(0.05, "share of the network's gain that goes without it", "ours: more than noise", "-")
+ALIKE = 0.75  # of what the most telling part tells; two that tell alike are no mark but the subject
 LEAST_GAIN = 0.2  # of the error of a constant answer; a network that learned little hangs on nothing
 
 
@@ -72,7 +73,7 @@ def _telling_mark(parts: list[dict[str, Any]], constant: float) -> dict[str, Any
     known.sort(key=lambda item: -item[1])
     if len(known) < 2 or known[0][1] < TELLS.value or not known[0][0].get("border"):
         return None
-    return known[0][0] if known[1][1] < TELLS.value / 2 else None
+    return known[0][0] if known[1][1] < ALIKE * known[0][1] else None
 
 
 CHECKS = (
