@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -47,6 +47,7 @@ TASKS = {
 }
 
 
+AFTERWARDS = ("input_matters",)  # what can be asked of a trained network in a moment
 PATIENCE = 10  # steps without a loss that was seen
 UNHEARD = "No loss was seen: hand it over as loss=, or call doctor.loss(outputs, target) in its place."
 
@@ -84,9 +85,10 @@ class Doctor:
         self._told: set[tuple[str, str]] = set()
         self._next, self._probed, self._closed, self._repeatable = 1, False, False, False
         self._monitors: Monitors | None = None
-        self._watch = LoopWatch(model, optimizer, self._before_step, self._after_step)
+        losses = [m for m in model.modules() if isinstance(m, nn.modules.loss._Loss)] if loss is None else [loss]
+        self._watch = LoopWatch(model, optimizer, losses, self._before_step, self._after_step)
         self._undo: list[Callable[[], None]] = []
-        self.loss = self._listen_to(loss)
+        self.loss = self._listen_to(losses)
 
     def __enter__(self) -> Doctor:
         return self
@@ -106,7 +108,7 @@ class Doctor:
         for undo in self._undo:
             undo()
         if finished and self._watch.seen is not None:
-            self._measure(self._watch.seen, "after")
+            self._measure(self._watch.seen, AFTERWARDS)
         self._watch.close()
         self.add("end", status="finished" if finished else "failed", step=self._watch.step)
         self._tell(self.findings)
@@ -142,14 +144,14 @@ class Doctor:
         """Write one row down."""
         self._rows.append({"kind": kind, **fields})
 
-    def _listen_to(self, loss: Callable[..., Any] | None) -> Callable[..., Any]:
-        """Watch a loss where the loop calls it; returns one that is watched for sure."""
-        modules = [m for m in self.model.modules() if isinstance(m, nn.modules.loss._Loss)] if loss is None else [loss]
-        for module in modules:
+    def _listen_to(self, losses: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
+        """Watch the losses where the loop calls them; returns one that is watched for sure."""
+        for module in losses:
             if isinstance(module, nn.Module):
                 self._undo.append(module.register_forward_hook(self._heard, with_kwargs=True).remove)
-        if loss is None or isinstance(loss, nn.Module):
-            return modules[0] if modules else _no_loss
+        loss = losses[0] if losses else _no_loss
+        if isinstance(loss, nn.Module) or not losses:
+            return loss
 
         @functools.wraps(loss)
         def watched(*args: Any, **kwargs: Any) -> Any:
@@ -201,7 +203,7 @@ class Doctor:
         known = {id(p) for p in subject.network.parameters()}
         whole = all(id(p) in known for group in self.optimizer.param_groups for p in group["params"])
         self._repeatable = whole and seen.how != "changed"
-        self._measure(seen, "before")
+        self._measure(seen, [probe.name for probe in PROBES if probe.when == "before" and probe.name != "parameters"])
         self._ready(subject if whole else replace(subject, network=self.model))
         self._watch.fresh = {}
         self._judge()
@@ -221,14 +223,13 @@ class Doctor:
             subject.context,
         )
 
-    def _measure(self, seen: Seen, when: str) -> None:
-        """Make the probes of a moment on what was seen."""
+    def _measure(self, seen: Seen, names: Iterable[str]) -> None:
+        """Make probes on what was seen; where the network's answer cannot be repeated, on that answer alone."""
         assert self._criterion is not None
         subject = own_subject(seen, self._criterion, self.optimizer)
-        for probe in PROBES:
-            whole = seen.how != "changed" or probe.name in ("loss_at_start", "outputs")
-            if probe.when == when and whole and probe.name != "parameters":
-                self._make(probe.name, subject)
+        for name in names:
+            if seen.how != "changed" or name in ("loss_at_start", "outputs"):
+                self._make(name, subject)
 
     def _make(self, name: str, subject: Subject) -> None:
         chosen = [probe for probe in PROBES if probe.name == name]

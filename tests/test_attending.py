@@ -125,7 +125,7 @@ def test_closing_takes_every_hook_off() -> None:
         (normed, {}),
         (lambda: mlp(nn.LogSoftmax(1)), {"criterion": nn.NLLLoss()}),
         (mlp, {"criterion": nn.CrossEntropyLoss(label_smoothing=0.1)}),
-        (mlp, {"optimizer": lambda p, lr: torch.optim.SGD(p, lr=0.1, momentum=0.9)}),
+        (mlp, {"optimizer": lambda p, lr: torch.optim.SGD(p, lr=0.03, momentum=0.9)}),
     ],
 )
 def test_a_healthy_loop_is_left_in_peace(build: Build, options: dict[str, Any], seed: int) -> None:

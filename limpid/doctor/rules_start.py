@@ -86,7 +86,7 @@ CHECKS = (
         cause="The loss is reduced by a sum, so that the step grows with the batch, and the last batch weighs less.",
         remedy='Average it (reduction="mean"), and choose the learning rate anew.',
         thresholds={"summed": SUMMED},
-        explains=("B01",),
+        explains=("B01", "O01", "O03", "S04", "S08"),
         reads=("loss_at_start",),
     ),
 )

@@ -133,7 +133,7 @@ CHECKS = (
         cause="A reshape after a transpose, or a softmax, mean or norm over the batch, mixes the rows.",
         remedy="Look for view() and reshape() whose first length is not the batch's, and for dim=0.",
         thresholds={"mixed": MIXED},
-        explains=("B21",),
+        explains=("B21", "G01", "G02", "G15"),
         reads=("dependency",),
     ),
     Check(
@@ -145,6 +145,7 @@ CHECKS = (
         cause="The mask that hides later tokens is missing or shifted, so that the answer can be read off.",
         remedy="Let place t see the tokens up to t only (a causal mask), with token t + 1 as its target.",
         thresholds={"mixed": MIXED, "next": NEXT},
+        explains=("G05",),
         reads=("dependency",),
     ),
     Check(
@@ -156,7 +157,7 @@ CHECKS = (
         cause="The input is lost on its way: overwritten, multiplied by zero, or not read from the data at all.",
         remedy="Follow two different rows through forward() until they are equal; print two batches of the loader.",
         thresholds={"shown": SHOWN, "sigmas": SIGMAS},
-        explains=("B21",),
+        explains=("B21", "S07", "O02", "O04", "G01", "G15"),
         reads=("dependency", "input_matters"),
     ),
     Check(

@@ -114,6 +114,7 @@ CHECKS = (
         cause="A layer brings its own backward(), and that does not belong to its forward().",
         remedy="Derive it anew and hold it against torch.autograd.gradcheck; what is before that layer learns wrongly.",
         thresholds={"wrong": WRONG},
+        explains=("B21", "O01", "O04"),
         reads=("gradient_check",),
     ),
     Check(

@@ -77,6 +77,7 @@ CHECKS = (
         cause="optimizer.zero_grad() is missing, so that each step follows the sum of all gradients so far.",
         remedy="Call optimizer.zero_grad() once for every optimizer.step().",
         thresholds={"stale": STALE, "steps": FIRST_STEPS},
+        explains=("S04", "S05", "S06", "S07", "S08", "O01", "O03", "O04", "O09", "N01", "G01"),
         reads=("accumulation",),
     ),
     Check(
@@ -89,6 +90,7 @@ CHECKS = (
         remedy="Shuffle the training rows anew in every epoch: DataLoader(..., shuffle=True).",
         thresholds={"entropy": ENTROPY, "batches": BATCHES},
         treatments=("shuffle",),
+        explains=("B14", "O04", "G01", "G02"),
         reads=("batches",),
     ),
 )

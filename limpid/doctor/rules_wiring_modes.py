@@ -139,6 +139,7 @@ CHECKS = (
         cause="model.eval() is not called before validation, so that dropout and batch statistics act there.",
         remedy="Call model.eval() before validation, and model.train() after it.",
         thresholds={"repeat": REPEAT, "passes": PASSES},
+        explains=("B08", "G02", "G04"),
         reads=("modes", "passes"),
     ),
     Check(
@@ -151,6 +152,7 @@ CHECKS = (
         remedy="Compute the statistics anew from the training data, raise the momentum, or use another normalisation.",
         thresholds={"gap": GAP, "share": SHARE},
         treatments=("recompute-norms", "larger-batch", "normalise-layers"),
+        explains=("G02", "G03"),
         reads=("modes",),
     ),
 )

@@ -179,7 +179,7 @@ CHECKS = (
         remedy="Remove the softmax (sigmoid) at the end of the network; for probabilities apply it to the answers.",
         thresholds={"sums": SUMS, "edge": EDGE, "width": WIDE},
         treatments=("remove-softmax",),
-        explains=("B21",),
+        explains=("B14", "B21", "S03", "O02", "O04", "G01", "G07", "G15"),
         reads=("outputs",),
     ),
     Check(
@@ -191,7 +191,7 @@ CHECKS = (
         cause="The network answers with logits, and the loss does not turn them into probabilities.",
         remedy="Use the loss that takes logits (cross_entropy, binary_cross_entropy_with_logits), or add log_softmax.",
         thresholds={"edge": EDGE},
-        explains=("B01", "B21"),
+        explains=("B01", "B21", "N01", "O01", "O03", "O04", "G01", "G15"),
         reads=("outputs",),
     ),
     Check(
@@ -203,7 +203,7 @@ CHECKS = (
         cause="The number of outputs, or the activation of the last layer, does not fit the task.",
         remedy="One logit for yes or no, K for K classes or labels, and no activation behind the last layer.",
         thresholds={"beyond": BEYOND},
-        explains=("B01", "B21"),
+        explains=("B01", "B21", "S05", "O04", "G01", "G15"),
         reads=("outputs",),
     ),
     Check(
@@ -215,7 +215,7 @@ CHECKS = (
         cause="One of them has an axis of length 1 that the other lacks, so that B x B differences are taken.",
         remedy="Give both the same shape: outputs.squeeze(1), or target.unsqueeze(1).",
         thresholds={"changed": CHANGED},
-        explains=("B01", "B21"),
+        explains=("B01", "B14", "B21", "S07", "O04", "G01", "G15"),
         reads=("outputs",),
     ),
 )

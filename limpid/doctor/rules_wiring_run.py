@@ -130,6 +130,7 @@ CHECKS = (
         cause="The schedule is stepped per batch where it counts epochs, or planned for another number of steps.",
         remedy="Plan the schedule for the steps of the whole run, and step it as often as it was planned for.",
         thresholds={"small": SMALL_RATE, "half": HALF, "climbs": CLIMBS},
+        explains=("O02", "O05", "G01", "G06"),
     ),
     Check(
         code="B17",

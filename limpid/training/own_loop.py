@@ -14,7 +14,7 @@ Shapes: B batch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,11 +66,13 @@ class LoopWatch:
 
     Args:
         model, optimizer: of the loop.
+        losses: modules that are no part of the network, though the model may hold them.
         before_step, after_step: called around each step of the optimiser, with the number of steps made before it.
     """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
+    losses: Sequence[Any]
     before_step: Callable[[int], None]
     after_step: Callable[[int], None]
     seen: Seen | None = None  # the last call of the loss in training
@@ -94,7 +96,7 @@ class LoopWatch:
             self.optimizer.register_step_pre_hook(lambda *_: self._before()),
             self.optimizer.register_step_post_hook(lambda *_: self._after()),
         ]
-        for module in (self.model, *self.model.children()):
+        for module in (self.model, *(child for child in self.model.children() if child not in self.losses)):
             self._handles.append(module.register_forward_pre_hook(self._enter))
             self._handles.append(module.register_forward_hook(self._leave, with_kwargs=True))
         learning = [p for group in self.optimizer.param_groups for p in group["params"] if p.requires_grad]
