@@ -59,8 +59,6 @@ SICK: tuple[tuple[str, str, Build, dict[str, tuple[str, ...]]], ...] = (
     ("B05-classes-as-numbers", "B05", classes_as_numbers, {}),
     ("B07-always-training", "B07",
      wired("digits", lambda: faulty.Stuck(faulty.with_dropout(), training=True)), {}),
-    ("B07-never-training", "B07",
-     wired("digits-cnn", lambda: faulty.Stuck(faulty.digits_cnn(), training=False)), {"also": ("B08",)}),
     ("B08-slow-statistics", "B08", wired("digits-cnn", lambda: faulty.slow_norm(1e-3), epochs=2), {"also": ("G11",)}),
     ("B09-detached", "B09", wired("digits", faulty.Detached), {"also": ("G01", "O10")}),
     ("B09-frozen-layer", "B09", wired("digits", lambda: faulty.frozen(0, 2)), {}),

@@ -59,7 +59,8 @@ class Loop:
         optimizer = self.optimizer(model)
         with Doctor(model, optimizer, self.loss, quiet=True) as doctor:
             for _ in range(self.epochs):
-                model.train(self.validate != "never back")
+                if self.validate == "eval":
+                    model.train()
                 order = torch.randperm(cut) if self.shuffle else torch.arange(cut)
                 for number, index in enumerate(order.split(self.batch_size), 1):
                     loss = doctor.loss(model(x[index]), y[index]) / self.every
@@ -68,7 +69,7 @@ class Loop:
                         optimizer.step()
                         if not self.forget:
                             optimizer.zero_grad()
-                if self.validate == "eval":
+                if self.validate != "train":
                     model.eval()
                 with torch.no_grad():
                     doctor.loss(model(x[cut:]), y[cut:])
@@ -154,7 +155,7 @@ SICK: tuple[tuple[str, str, Build, dict[str, tuple[str, ...]]], ...] = (
     ("B04-loop-logits-to-nll", "B04", loop(DIGITS, loss=nn.NLLLoss()), {"kin": ("B05",), "also": ("O03", "S08")}),
     ("B06-loop-broadcast", "B06", loop(NUMBERS, data=lambda seed: numbers(seed, flat=True)), {"also": ("G01", "O04")}),
     ("B07-loop-no-eval", "B07", loop(DIGITS, model=faulty.with_dropout, validate="train"), {}),
-    ("B07-loop-never-train", "B07", loop(DIGITS, model=faulty.with_dropout, validate="never back"), {}),
+    ("B07-loop-train-forgotten", "B07", loop(DIGITS, model=faulty.with_dropout, validate="never back"), {}),
     ("B09-loop-first-layer-only", "B09", loop(DIGITS, optimizer=first_layer_only), {"also": ("O10", "G01")}),
     ("B11-loop-no-zero-grad", "B11", loop(DIGITS, forget=True, optimizer=sgd(1e-2)), {"also": ("O01", "O03", "S04")}),
     ("B15-loop-sorted", "B15", loop(DIGITS, data=sorted_digits, shuffle=False), {"also": ("O01", "O03")}),
