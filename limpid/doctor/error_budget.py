@@ -101,15 +101,15 @@ def _optimisation(evidence: Evidence, bias: Term) -> Term:
     name, action = "optimisation gap", "the rate that won the race: see O01 and O02"
     race = evidence.probe("rate_race") or {}
     factors, losses = race.get("factors") or (), race.get("losses") or ()
-    own = next((k for k, factor in enumerate(factors) if factor == 1), None)
     medians = [_median(values) for values in losses]
-    if own is None or own >= len(medians) or medians[own] is None or bias.value is None:
+    reached = [(loss, factor) for loss, factor in zip(medians, factors, strict=False) if loss is not None]
+    own = next((k for k, factor in enumerate(factors) if factor == 1), None)
+    if own is None or own >= len(medians) or not medians[own] or bias.value is None:
         return Term(name, None, None, None, "not measured: no race of rates", action, "avoidable bias")
-    best = min((value for value in medians if value is not None), default=0.0)
-    saved = max(1 - best / max(medians[own] or 0.0, 1e-12), 0.0)
-    spread = _spread(losses[own]) / max(medians[own] or 0.0, 1e-12)
+    before = medians[own] or 1.0
+    best, rate = min(reached)
+    saved, spread = max(1 - best / before, 0.0), _spread(losses[own]) / before
     low, high = max(saved - 2 * spread, 0.0), min(saved + 2 * spread, 1.0)
-    rate = factors[min(range(len(medians)), key=lambda k: math.inf if medians[k] is None else medians[k])]
     basis = f"of the bias, by the share of the loss that {rate:g} times the rate saves in {race.get('num_steps')} steps"
     return Term(name, saved * bias.value, low * bias.value, high * bias.value, basis, action, "avoidable bias")
 

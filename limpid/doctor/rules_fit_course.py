@@ -6,9 +6,10 @@ from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
 from limpid.doctor.fit_category import course_of
-from limpid.doctor.fit_figures import FitFigures
+from limpid.doctor.fit_figures import FitFigures, finite
 
-UNFINISHED = Threshold(0.1, "of the whole fall, in the last quarter", "Playbook: best in the last 25 %", "-")
+# A loss that falls at an even pace from knowing nothing has a quarter of its fall in the last quarter.
+UNFINISHED = Threshold(0.2, "of the whole fall, in the last quarter", "Playbook: best in the last 25 %", "-")
 STILL = Threshold(0.03, "share of the last loss", "ours: less is not worth another run", "moderate")
 EARLY = Threshold(0.1, "of the epochs", "USERS: best in the first 10 %", "restarts of the rate")
 LATE_EPOCHS = 20  # fewer are over soon in any case
@@ -17,8 +18,8 @@ LOST = Threshold(0.2, "share of the best validation loss", "as over-fitting", "s
 
 
 def ended_well(evidence: Evidence) -> Verdict | None:
-    """Position of the least validation loss; the share of its fall that came in the last quarter of the epochs; and how
-    much worse the weights are that the run ended with."""
+    """Position of the least validation loss; the share of its fall, from knowing nothing, that came in the last quarter
+    of the epochs; and how much worse the weights are that the run ended with."""
     fit = FitFigures(evidence)
     valid = [float((e.valid or {})["loss"]) for e in fit.evaluated]
     course = course_of([e.loss for e in fit.evaluated], valid)
@@ -26,7 +27,7 @@ def ended_well(evidence: Evidence) -> Verdict | None:
         return None
     best, total = fit.evaluated[course.best], fit.evaluated[-1].epoch
     quarter = max(1, len(valid) // 4)
-    fall = valid[0] - valid[-1]
+    fall = max(valid[0], finite(evidence.result.get("chance_loss")) or valid[0]) - valid[-1]
     late = valid[-1 - quarter] - valid[-1]
     # A few points bend because the loss falls, not because it is noisy.
     noise = course.noise * valid[course.best] if len(valid) >= BENT else 0.0

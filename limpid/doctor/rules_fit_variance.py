@@ -11,6 +11,7 @@ from limpid.doctor.fit_figures import SHARES, FitFigures
 from limpid.doctor.rules_fit_bias import noise_floor
 
 RISEN = Threshold(RISE, "share of the best validation loss", "ours; healthy runs reach the 5 % of USERS", "some")
+DOUBLED = Threshold(1.0, "share of the best validation loss", "ours: confidence alone costs no answers", "some")
 GAP = Threshold(0.5, "training loss over validation loss", "ours", "without it a rate that is too high looks the same")
 WRONG = Threshold(5, "wrong validation answers", "ours: three that grow surer raise any mean loss", "some")
 SURE = Threshold(3.0, "standard errors", "USERS: 2 SE", "small validation splits")
@@ -45,7 +46,7 @@ def memorises(evidence: Evidence) -> Verdict | None:
     if course.falling and apart and course.rise > max(RISEN.value, 2 * course.noise) and _wrong_answers(fit, last):
         what = "and so does the error" if grows else "while the answers stay as good: only its confidence grows"
         finding = Finding(
-            level="warning",
+            level="warning" if grows or course.rise > DOUBLED.value else "note",
             symptom=f"After epoch {best.epoch} the validation loss rises by {100 * course.rise:.0f} %, from "
             f"{pairs[course.best][1]:.3g} to {pairs[-1][1]:.3g}, {what}; that of training rows falls to {trained:.2g}.",
             value=course.rise,
@@ -148,7 +149,15 @@ CHECKS = (
         when="after",
         cause="The network has room enough to memorise its rows, and nothing keeps it from doing so.",
         remedy="More and more varied data, an L2 penalty, dropout, early stopping.",
-        thresholds={"risen": RISEN, "gap": GAP, "wrong": WRONG, "sure": SURE, "wide": WIDE, "far": FAR},
+        thresholds={
+            "risen": RISEN,
+            "doubled": DOUBLED,
+            "gap": GAP,
+            "wrong": WRONG,
+            "sure": SURE,
+            "wide": WIDE,
+            "far": FAR,
+        },
         treatments=("augment", "more-decay", "dropout", "smoothing", "early-stop"),
         explains=("G06", "G07", "G10"),
     ),

@@ -240,14 +240,14 @@ PROBES: tuple[Probe, ...] = (
         "unregularised",
         "limpid.probes.unregularised:measure",
         "validation error of a training with hardly any regularisation beside its twin",
-        "two trainings of about ten seconds, where a regulariser is strong",
+        "two trainings of a few seconds, where a regulariser is strong",
         "after",
     ),
     Probe(
         "data_size",
         "limpid.probes.data_size:measure",
         "validation error of trainings on 25, 50 and 100 % of the rows (P11)",
-        "three trainings of about ten seconds",
+        "three trainings of a few seconds",
         "after",
     ),
     Probe(
@@ -268,7 +268,7 @@ PROBES: tuple[Probe, ...] = (
         "unaugmented",
         "limpid.probes.data_augment:measure_without",
         "validation error of a training without changes that can make another class of an image, beside its twin",
-        "two trainings of about ten seconds, where such a change is on",
+        "two trainings of a few seconds, where such a change is on",
         "after",
     ),
     Probe(

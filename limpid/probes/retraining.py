@@ -18,7 +18,7 @@ from limpid.training.history import History, Silence
 from limpid.training.loop import fit
 from limpid.training.randomness import own_randomness
 
-MOST_WORK = 6e11  # multiply-adds of one training: about ten seconds of a small network at the rate of one core
+MOST_WORK = 3e11  # multiply-adds of one training: about five seconds of a small network at the rate of one core
 OVERHEAD = 3e6  # multiply-adds that could be made while a step is only being called
 LEAST_STEPS = 30
 EVALUATIONS = 10  # of the validation split
