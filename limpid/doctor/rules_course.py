@@ -23,7 +23,7 @@ FLAT_EPOCHS = Threshold(3, "epochs", "USERS", "noise of small validation splits"
 FORK_GAIN = Threshold(
     0.02,
     "share of the validation loss",
-    "ours: 28 healthy runs at a constant rate gain up to 0.07 at their own rate, where that is little of the start loss",
+    "ours: 28 healthy runs at a constant rate gain up to 0.07, which is little of the start loss",
     "small validation splits",
 )
 LARGE_GAIN = Threshold(0.005, "share of the start loss", "ours: healthy up to 0.004", "as above")

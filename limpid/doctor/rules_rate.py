@@ -54,7 +54,7 @@ def too_high(evidence: Evidence) -> Verdict | None:
     text, value, limit = seen
     sure: Surety = "confirmed" if raced else "established"
     finding = Finding(
-        level="stop" if _is_broken(evidence) else "warning",
+        level="stop" if raced and _is_broken(evidence) else "warning",
         symptom=text,
         value=value,
         threshold=limit,

@@ -79,7 +79,7 @@ def _cold_start(evidence: Evidence) -> Verdict | None:
         return None
     cold = bool(rates) and rates[0] > 0.5 * max(rates)
     rise = course.bins[0] / course.start - 1
-    doubt = 3 * course.noise / math.sqrt(max(1, course.num // len(course.bins))) / course.start
+    doubt = 2 * course.noise / math.sqrt(max(1, course.num // len(course.bins))) / course.start
     jolt = movement.ratios[0] / max(movement.usual, 1e-12)
     numbers = {"rise": rise, "doubt": doubt, "first_step": movement.ratios[0], "jolt": jolt, "fall": course.fall}
     uphill = rise > max(UPHILL.value, doubt) and movement.ratios[0] > LONG_STEP.value and jolt > 3

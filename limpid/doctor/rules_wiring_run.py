@@ -16,7 +16,10 @@ HALF = Threshold(0.5, "share of the run's steps", "ours", "fine-tuning at the en
 CLIMBS = Threshold(2, "climbs from below 1 % to above 50 % of the peak", "ours", "cyclic rates that go to zero")
 CLIPPED = Threshold(0.5, "share of the updates", "Deep Learning Tuning Playbook: extremely aggressive", "Adam")
 METRIC = Threshold(1e-3, "relative difference", "rounding is far less", "none")
-FEWEST = 20  # recorded steps, or readings of gradients, to judge by
+HARD = Threshold(10.0, "usual norm over the limit", "ours", "optimisers that divide by the gradient's size do not mind")
+ADAPTIVE = ("adam", "nadam", "radam", "adamax", "amsgrad", "rms", "ada", "lion", "muon", "rprop")  # parts of names
+FEWEST = 20  # recorded steps to judge by
+FEWEST_READINGS = 5  # of gradients
 
 
 def schedule(evidence: Evidence) -> Verdict | None:
@@ -72,15 +75,18 @@ def clipping(evidence: Evidence) -> Verdict | None:
         norms = [_number(v) for v in reading.values.values()]
         if norms and all(v is not None and math.isfinite(v) for v in norms):
             totals.append(math.sqrt(sum(v * v for v in norms if v is not None)))
-    if len(totals) < FEWEST:
+    if len(totals) < FEWEST_READINGS:
         return None
     share = sum(total > limit for total in totals) / len(totals)
-    statistics = {"clipped": share, "limit": limit, "readings": len(totals)}
+    hardness = float(np.median(totals)) / limit if limit > 0 else math.inf
+    statistics = {"clipped": share, "hardness": hardness, "limit": limit, "readings": len(totals)}
     if share <= CLIPPED.value:
         return Verdict(statistics)
+    minds = not any(word in str(evidence.option("optim.name", "")) for word in ADAPTIVE)
+    usual = float(np.median(totals))
     finding = Finding(
-        level="note",
-        symptom=f"{share:.0%} of the updates were clipped, to a norm of {limit:.3g}.",
+        level="warning" if minds and hardness > HARD.value else "note",
+        symptom=f"{share:.0%} of the updates were clipped, to a norm of {limit:.3g}; the usual one is {usual:.3g}.",
         value=share,
         threshold=CLIPPED.value,
         n=len(totals),
@@ -140,8 +146,9 @@ CHECKS = (
         when="during",
         cause="The limit lies below the usual norm of the gradients, so that it sets the size of the steps.",
         remedy="Lower the learning rate instead, or clip near the 90th percentile of the norms.",
-        thresholds={"clipped": CLIPPED},
+        thresholds={"clipped": CLIPPED, "hard": HARD},
         treatments=("lower-rate",),
+        explains=("O02", "O04", "G01", "G06", "G15"),
         reads=("grad_norm",),
     ),
     Check(

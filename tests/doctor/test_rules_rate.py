@@ -108,7 +108,11 @@ def test_a_run_that_broke_after_a_leap() -> None:
     rows = [{"kind": "end", "status": "failed", "reason": "The loss became NaN or infinite after step 3."}]
     finding = found(too_high, rows + LEAPS)
     assert finding is not None
-    assert finding.level == "stop"
+    assert (finding.level, finding.sure) == ("warning", "established")
+    lower = race({0.1: [0.5] * 3, 1.0: [None] * 3, 10.0: [None] * 3})
+    finding = found(too_high, [*rows, *LEAPS, lower])
+    assert finding is not None
+    assert (finding.level, finding.sure) == ("stop", "confirmed")
     assert found(too_high, rows + FITS) is None  # something else broke it
 
 

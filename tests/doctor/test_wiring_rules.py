@@ -173,6 +173,12 @@ def test_clipping_of_most_updates(share: float, expected: list[str]) -> None:
     assert levels("B17", *rows, header={"config": {"optim": {"clip_norm": 1.0}}}) == expected
 
 
+@pytest.mark.parametrize(("optimizer", "expected"), [("sgd", WARNING), ("adamw", NOTE)])
+def test_clipping_far_below_the_usual_norm(optimizer: str, expected: list[str]) -> None:
+    rows = [monitor("grad_norm", i, a=2.0) for i in range(10)]
+    assert levels("B17", *rows, header={"config": {"optim": {"clip_norm": 1e-3, "name": optimizer}}}) == expected
+
+
 @pytest.mark.parametrize(("stated", "expected"), [(0.75, SILENT), (0.80, WARNING)])
 def test_the_accuracy_of_the_predictions_is_the_stated_one(stated: float, expected: list[str]) -> None:
     arrays = {"target": np.array([[1], [0], [1], [1]]), "prediction": np.array([1, 0, 1, 0])}
