@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from limpid.attending import Doctor
+    from limpid.auditing import audit
     from limpid.config import Config
     from limpid.config_reader import load_config
     from limpid.estimators import Classifier, Regressor
@@ -42,6 +43,7 @@ __all__ = [
     "Regressor",
     "Run",
     "__version__",
+    "audit",
     "check",
     "compare",
     "diagnose",
@@ -65,6 +67,7 @@ _HOMES = {
     "Doctor": "limpid.attending",
     "Regressor": "limpid.estimators",
     "Run": "limpid.record.run",
+    "audit": "limpid.auditing",
     "check": "limpid.workbench",
     "compare": "limpid.finished",
     "diagnose": "limpid.workbench",

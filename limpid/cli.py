@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from limpid.commands import doctoring, ensembles, lists, rates, recipes, transfer, use
+from limpid.commands import auditing, doctoring, ensembles, lists, rates, recipes, transfer, use
 from limpid.commands.options import Json, Quiet, RunFolder
 from limpid.errors import ConfigError, LimpidError
 
@@ -135,6 +135,7 @@ def compare(
 
 
 doctoring.add_to(app)
+auditing.add_to(app)
 use.add_to(app)
 ensembles.add_to(app)
 transfer.add_to(app)

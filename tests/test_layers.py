@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "__init__": BASE
     | FOLDERS
     # types only; test_public_list.py holds it to that
-    | {"attending", "config_reader", "estimators", "finished", "workbench"},
+    | {"attending", "auditing", "config_reader", "estimators", "finished", "workbench"},
     "__main__": {"cli"},
     "errors": set(),
     "catalogue": {"errors"},
@@ -55,6 +55,8 @@ MAY_IMPORT = {
     "reporting": {"errors", "spec", "record"},
     "doctor": {"errors", "catalogue", "record"},
     "probes": BASE | {"data", "models", "objectives", "optim", "training"},
+    "row_views": {"data", "reporting", "spec"},
+    "auditing": BASE | {"config_reader", "data", "models", "probes", "record", "reporting", "row_views"},
     "examination": BASE | FOLDERS | {"config_reader", "wiring"},
     "attending": BASE | {"doctor", "probes", "reporting", "training"},
     "deploy": BASE | {"config_reader", "data", "models", "objectives", "record", "training"},
@@ -90,6 +92,7 @@ MAY_IMPORT = {
     "fitting": BASE | FOLDERS | {"wiring"},
     "estimators": BASE | FOLDERS | {"config_reader", "fitting"},
     "commands": {
+        "auditing",
         "errors",
         "catalogue",
         "config",

@@ -4,8 +4,8 @@
     row 17,train,3,8,0.98,label,,relabel:8,relabel:8
 
 Only `row` and `action` are needed: keep (or nothing), drop, or relabel:CLASS. They are applied behind the split, so
-that no other row changes sides. What was learned from all training rows before (fills, scales, vocabulary) stays as it is;
-class counts and the target's mean follow.
+that no other row changes sides. What was learned from all training rows before (fills, scales, vocabulary) stays as it
+is; class counts and the target's mean follow.
 
 Shapes: N rows of a split.
 """

@@ -156,9 +156,9 @@ def near_copies(
     )
 
 
-def median_distance(rows_NF: Tensor) -> float:
-    """The median distance of a row to its nearest other row, copies left out."""
-    nearest_N = nearest_rows(rows_NF, 1)[0][:, 0]
+def median_distance(rows_NF: Tensor, last: int | None = None) -> float:
+    """The median distance of the first `last` rows to their nearest other row, copies left out."""
+    nearest_N = nearest_rows(rows_NF, 1, last=last)[0][:, 0]
     positive = nearest_N[nearest_N > 0]
     return float(positive.median()) if len(positive) else 1.0
 

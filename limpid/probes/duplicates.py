@@ -93,9 +93,9 @@ def _near(dataset: Dataset, most_numbers: int | None) -> dict[str, Any] | None:
     if dataset.valid is not None:
         asking_M = choose_rows(dataset.valid, NEAR_ASKED)
         valid = flat_rows(dataset.valid, spec, asking_M)
-    both = _levelled(train if valid is None else torch.cat((train, valid)))
+    both = levelled(train if valid is None else torch.cat((train, valid)))
     train, valid = both[: len(train)], both[len(train) :]
-    unit = median_distance(train[:: max(1, len(train) // NEAR_ASKED)] if len(train) > 2 * NEAR_ASKED else train)
+    unit = row_unit(train)
     within = near_copies(train, unit=unit, last=min(len(train), NEAR_ASKED))
     values: dict[str, Any] = {"near": _strictly(within), "near_asked": within.asked, "near_chance": within.by_chance}
     if len(valid):
@@ -113,7 +113,12 @@ def _near(dataset: Dataset, most_numbers: int | None) -> dict[str, Any] | None:
     return values
 
 
-def _levelled(rows_NF: Tensor) -> Tensor:
+def row_unit(rows_NF: Tensor) -> float:
+    """The median distance of a row to its nearest neighbour; of many rows, that of some to all."""
+    return median_distance(rows_NF, last=min(len(rows_NF), NEAR_ASKED))
+
+
+def levelled(rows_NF: Tensor) -> Tensor:
     """Columns with deviation 1, but no column that hardly varies is blown up to that."""
     std_F = rows_NF.std(0, correction=0)
     varied = std_F[std_F > 0]
