@@ -21,7 +21,7 @@ from limpid.data.shuffle import epoch_order
 from limpid.doctor.checks import CHECKS
 from limpid.doctor.diagnosis import Diagnosis, judge
 from limpid.doctor.evidence import Evidence
-from limpid.doctor.finding import Finding
+from limpid.doctor.finding import LEVELS, Finding
 from limpid.models.registry import build_model
 from limpid.probes.probe import PROBES, Probe, measure
 from limpid.probes.subject import Subject
@@ -41,13 +41,13 @@ class Examiner:
     """Stands between the loop and the record: passes every row on, keeps those that checks read, and judges them.
 
     It is the loop's recorder and its observer; findings go into the record and to the observer as soon as they are
-    established, each once.
+    established, each once, and once more when it has become graver.
     """
 
     def __init__(self, run: Run, observer: Any) -> None:
         self.run, self.observer = run, observer
         self.rows: list[Mapping[str, Any]] = [row for row in run.events() if row["kind"] in KEPT_KINDS]
-        self._told = {(row["code"], row.get("where", "")) for row in run.events("finding")}
+        self._told = {(row["code"], row.get("where", "")): row["level"] for row in run.events("finding")}
         self._measure_fixed: Callable[[int], Mapping[str, float] | None] = lambda epoch: None
 
     def add(self, kind: str, **fields: Any) -> None:
@@ -127,8 +127,9 @@ class Examiner:
 
     def _tell(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
-            if (finding.code, finding.where) not in self._told:
-                self._told.add((finding.code, finding.where))
+            place = (finding.code, finding.where)
+            if place not in self._told or LEVELS.index(finding.level) > LEVELS.index(self._told[place]):
+                self._told[place] = finding.level
                 self.add("finding", **finding.to_row())
                 self.observer.finding(finding)
 

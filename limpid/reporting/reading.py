@@ -111,7 +111,8 @@ def read_run(run: Run) -> Reading:
         elif kind == "note":
             reading.notes.append(plain(row.get("text", "")))
         elif kind == "finding":
-            reading.findings.append(row)
+            same = [found for found in reading.findings if _place(found) != _place(row)]
+            reading.findings = [*same, row]  # one that has become graver is written again
         elif kind == "probe":
             reading.examined = True
         elif kind == "end":
@@ -122,6 +123,10 @@ def read_run(run: Run) -> Reading:
     if (run.path / "samples.npz").exists():
         reading.samples = _arrays(reading, "samples.npz")
     return reading
+
+
+def _place(finding: Row) -> tuple[str, str]:
+    return str(finding.get("code", "")), str(finding.get("where", ""))
 
 
 def _same_split(row: Row, reading: Reading) -> bool:
