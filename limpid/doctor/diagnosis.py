@@ -73,7 +73,7 @@ def judge(evidence: Evidence, checks: Iterable[Check] = tuple(CHECKS.values())) 
 def rank(findings: Iterable[Finding]) -> list[Finding]:
     """Graver levels first, within a level root causes first; what a finding explains is folded under it.
 
-    A cause that comes behind its consequence in that order is drawn before it, unless it is milder.
+    A cause that comes behind its consequence in that order is drawn before it, unless it is but a note.
     """
     rest = sorted(findings, key=lambda finding: (-LEVELS.index(finding.level), CHECKS[finding.code].blame))
     ranked: list[Finding] = []
@@ -87,20 +87,21 @@ def rank(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _first_cause(findings: list[Finding]) -> int:
-    """Position of the first finding, or of what explains it at its own level, or of what explains that."""
+    """Position of the first finding, or of what explains it, or of what explains that; notes take no part in it."""
     at, seen = 0, {0}
-    while True:
-        wanted, level = findings[at].code, findings[at].level
+    while findings[at].level != "note":
+        wanted = findings[at].code
         causes = (
             i
             for i, other in enumerate(findings)
-            if i not in seen and other.level == level != "note" and wanted in CHECKS[other.code].explains
+            if i not in seen and other.level != "note" and wanted in CHECKS[other.code].explains
         )
         found = next(causes, None)
         if found is None:
             return at
         at = found
         seen.add(at)
+    return at
 
 
 def _signed(finding: Finding, check: Check) -> Finding:

@@ -70,3 +70,13 @@ def test_the_same_record_gives_the_same_diagnosis() -> None:
     rows = [{"kind": "probe", "name": "loss_at_start", "values": {"loss": 20.0, "chance": 2.3, "n": 64}}]
     assert judge(Evidence({}, rows)).to_row() == judge(Evidence({}, rows)).to_row()
     assert [finding.code for finding in judge(Evidence({}, rows)).findings] == ["B01"]
+
+
+def test_a_warning_that_explains_a_stop_is_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = next(iter(CHECKS.values()))
+    monkeypatch.setitem(CHECKS, "O98", replace(known, code="O98", explains=("N99",)))
+    monkeypatch.setitem(CHECKS, "N99", replace(known, code="N99", explains=()))
+    stop = Finding(level="stop", symptom="s", value=1, threshold=0, code="N99")
+    for level, first in (("warning", "O98"), ("note", "N99")):
+        cause = Finding(level=level, symptom="c", value=1, threshold=0, code="O98")
+        assert rank([stop, cause])[0].code == first
