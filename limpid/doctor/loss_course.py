@@ -25,6 +25,7 @@ NUM_BINS = 20
 FEWEST = 20  # losses; fewer have no shape
 STRAIGHT = 0.4  # slope of the late course over that of the early one; falling exponentially to a tenth gives 0.13
 FALLING = -3.0  # slope over its standard error
+RISING = 4.0  # difference over its standard error; the lowest of 20 means is two of them below by luck alone
 STUCK = 0.5  # of the start loss, at which a course ends that has stopped falling
 BURST = 2.0  # times the start loss
 
@@ -79,6 +80,12 @@ class LossCourse:
         """(end - lowest) / (start - lowest): the share of what had been gained that was lost again."""
         gained = self.start - self.lowest
         return (self.end - self.lowest) / gained if gained > 0 else 0.0
+
+    @property
+    def rose_again(self) -> bool:
+        """Whether the end is above the lowest stretch by more than the luck of the batches, of 20 stretches."""
+        rows = max(1, self.num // NUM_BINS)
+        return self.end - self.lowest > RISING * self.noise * math.sqrt(1.5 / rows)
 
     @property
     def straightness(self) -> float:

@@ -27,6 +27,7 @@ OUTRUN = Threshold(0.5, "gain of the own rate over the best rate's", CALIBRATED,
 FAR_OUTRUN = Threshold(0.85, "the same, where a tenth of the rate or less is best", CALIBRATED, "healthy: 0.3 or more")
 CRAWL = Threshold(0.25, "gain of the own rate, carried on to the run's end, over the best's", CALIBRATED, "linear")
 FAR_BEST = 30.0  # times the own rate: a short race likes rates up to ten times as high in healthy runs
+FEWEST_STEPS = 100  # of a straight course: a shorter run is straight because it is short
 BEFORE_VERDICT = 0.5  # of the planned steps: a course is not judged by its beginning
 
 
@@ -162,7 +163,7 @@ def _crawl(evidence: Evidence, course: LossCourse | None, movement: Movement | N
     if path is not None and path < SHORT_PATH.value:
         text = f"All steps together moved the weights by {path:.2g} of their size; the loss fell by {course.fall:.1%}."
         return text, path, SHORT_PATH.value
-    if still and (path is None or path < PATH.value):
+    if still and evidence.curve.steps[-1] >= FEWEST_STEPS and (path is None or path < PATH.value):
         text = (
             f"The loss falls on a straight line, by {course.fall:.0%} so far: its late slope is "
             f"{course.straightness:.2g} of the early one."
