@@ -88,6 +88,7 @@ CHECKS = (
         remedy="Ask whether that part will be there in use; mask it, collect rows without it, or drop the column.",
         thresholds={"collapse": COLLAPSE, "others": OTHERS, "small": SMALL, "tells": TELLS, "used": USED},
         treatments=("drop-column", "augment"),
+        explains=("G01", "G05", "G15"),
         reads=("shortcut",),
     ),
 )

@@ -18,7 +18,7 @@ TOLD_APART = Threshold(0.65, "AUC of training against validation rows", "USERS D
 CHANCE = 0.01  # probability of that AUC between rows of one kind
 BETTER = Threshold(0.2, "share of the training loss", "UMLAUT: 5 points of accuracy", "small splits")
 NEXT = 0.6  # of the gain of the best column; measures of one thing, such as those of a flower, tell alike
-GOOD = 0.95  # accuracy or R2, from which a column that tells nearly all is worth a question
+GOOD = 0.9  # accuracy or R2, from which a column that tells nearly all is worth a question
 TELLING = Threshold(0.85, "of what can be known", "below D10, which warns: this one asks", "dominant true causes")
 PERFECT = Threshold(0.99, "accuracy or R2", "UMLAUT .95 fires on every good network", "truly easy data")
 
@@ -144,7 +144,7 @@ def too_good(evidence: Evidence) -> Verdict | None:
         )
         return Verdict(statistics, (_note(fit, symptom, fit.valid.value, floor.value),))
     telling = _telling_column(evidence)
-    if telling is not None and 1 - fit.valid.value >= GOOD and fit.valid.n >= 30:
+    if telling is not None and fit.fresh is not None and 1 - fit.fresh.value >= GOOD and fit.fresh.n >= 30:
         column, gain = telling
         symptom = (
             f"The column {column!r} alone gives {100 * gain:.0f} % of all that can be known of the answer, far "
@@ -184,7 +184,7 @@ CHECKS = (
         remedy="Make the training rows like the test rows: collect some, augment towards them, or split as they are.",
         thresholds={"sure": SURE, "points": POINTS, "told_apart": TOLD_APART},
         treatments=("augment",),
-        explains=("G02", "G08"),
+        explains=("G02", "G08", "G15"),
         reads=("shift",),
     ),
     Check(

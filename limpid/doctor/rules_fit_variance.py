@@ -16,8 +16,9 @@ GAP = Threshold(0.5, "training loss over validation loss", "ours", "without it a
 WRONG = Threshold(5, "wrong validation answers", "ours: three that grow surer raise any mean loss", "some")
 SURE = Threshold(3.0, "standard errors", "USERS: 2 SE", "small validation splits")
 WIDE = Threshold(0.05, "share of answers", "SageMaker .1 of the loss, AUTOTRAINER .1 of accuracy", "benign gaps")
-FAR = Threshold(0.1, "share of answers", "AUTOTRAINER .1 of accuracy; with a loss that no longer falls", "hard tasks")
+FAR = Threshold(0.08, "share of answers", "AUTOTRAINER .1 of accuracy; with a loss that no longer falls", "hard tasks")
 MEMORISED = Threshold(0.5, "share of the wrong labels that training rows are answered with", "ours", "low")
+TRIFLE = 0.02  # of the validation loss, over the last quarter of the epochs
 LEAST_NOISE = 0.02  # share of wrong labels below which nothing is said
 
 
@@ -59,7 +60,7 @@ def memorises(evidence: Evidence) -> Verdict | None:
         )
         return Verdict(statistics, (finding,))
     if gap is not None and fit.score in SHARES and gap.value > max(SURE.value * gap.se, WIDE.value):
-        improving = course.best >= 0.8 * len(fit.evaluated)
+        improving = _improves([valid for _, valid in pairs], course.best)
         finding = Finding(
             level="warning" if gap.value > FAR.value and apart and not improving else "note",
             symptom=f"New rows are answered worse than those that it learned from, by {100 * gap.value:.1f} points"
@@ -106,6 +107,12 @@ def _answers_worse(fit: FitFigures, best: Epoch, last: Epoch) -> tuple[float | N
         return None, False
     worse = after.value - before.value
     return worse, worse > max(after.se, before.se)  # the same rows twice: pairs make the difference surer than each
+
+
+def _improves(valid: list[float], best: int) -> bool:
+    """Whether the validation loss was still falling, by more than a trifle, when training ended."""
+    before = valid[-1 - max(1, len(valid) // 4)]
+    return best >= 0.8 * len(valid) and before - valid[best] > TRIFLE * abs(valid[best])
 
 
 def _wrong_answers(fit: FitFigures, last: Epoch) -> bool:

@@ -39,7 +39,9 @@ def flat_rows(split: Split, spec: DataSpec, index_N: Tensor) -> Tensor | None:
     elif spec.kind in ("vector", "table"):
         flat = torch.cat([inputs[0].float(), *_one_hot(inputs[1:], spec)], dim=1)
     elif spec.kind == "series":
-        flat = _summaries(inputs[0].float(), inputs[1] if len(inputs) > 1 else None)
+        window = inputs[0].float()
+        whole = spec.preparation.get("kind") == "forecast" and window[0].numel() <= MOST_NUMBERS // 4
+        flat = window.flatten(1) if whole else _summaries(window, inputs[1] if len(inputs) > 1 else None)
     elif spec.kind == "text":
         flat = _frequencies(inputs[0], min(spec.vocabulary, MOST_TOKENS))
     elif spec.kind == "array":
@@ -60,11 +62,9 @@ def _one_hot(codes: tuple[Tensor, ...], spec: DataSpec) -> list[Tensor]:
 
 
 def _summaries(values_NTF: Tensor, lengths_N: Tensor | None) -> Tensor:
-    """All steps where every row is full and short; else mean, deviation, first and last step of each feature."""
-    size, num_steps, width = values_NTF.shape
-    full = lengths_N is None or bool((lengths_N == num_steps).all())
-    if full and num_steps * width <= MOST_NUMBERS // 4:
-        return values_NTF.flatten(1)
+    """Mean, deviation, first and last step of each feature, and the length: what does not depend on where in a sequence
+    something happens. Only in windows of one series is each step a column of its own."""
+    size, num_steps, _ = values_NTF.shape
     lengths_N = torch.full((size,), num_steps) if lengths_N is None else lengths_N.clamp(min=1)
     seen_NT1 = (torch.arange(num_steps) < lengths_N[:, None])[..., None].float()
     mean_NF = (values_NTF * seen_NT1).sum(1) / lengths_N[:, None]
