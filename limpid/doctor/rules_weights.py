@@ -11,11 +11,11 @@ from limpid.doctor.finding import Finding, Picture, Verdict
 from limpid.doctor.layer_readings import facts_of, number, places_over_time, share_learned, short
 from limpid.doctor.rules_signal_units import picture_of
 
-GROWN = Threshold(10.0, "times the largest first weights, root mean square", "torchmortem", "layers behind a norm grow")
+GROWN = Threshold(8.0, "times the largest first weights, root mean square", "clinic: healthy 6.4", "torchmortem has 10")
 WIPED = Threshold(
     0.4, "of the first norm", "healthy clinic runs keep 0.79; USERS.md S08 has 0.1", "pruning and L1 mean it"
 )
-MASTERED = Threshold(0.9, "of what there is to learn", "weights that know nearly all do no harm", "guess")
+MASTERED = Threshold(0.8, "of what there is to learn", "weights that know nearly all do no harm", "guess")
 BLACKED_OUT = 0.99  # share of dead or saturated units behind which no gradient can arrive
 FEWEST = 3  # readings
 
