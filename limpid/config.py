@@ -34,7 +34,7 @@ class DataConfig(Section):
     target: tuple[str, ...] = Field(default=(), description="column(s) to predict; without a header: its number from 0")
     drop: tuple[str, ...] = Field(default=(), description="columns to leave out")
     leave_out: tuple[str, ...] = Field(
-        default=(), description="training rows to leave out, by name: a file's, or row 17"
+        default=(), description="training rows to leave out, by name: a file's, or row 17; rows of other splits stay"
     )
     corrections: str | None = Field(
         default=None, description="table of rows to drop or relabel, as `limpid audit` writes it"

@@ -28,6 +28,7 @@ from limpid.errors import LimpidError
 from limpid.symptoms import Symptom, compare_symptom, found_in
 from limpid.twins import Nursery, Outcome, OutOfBudget, patched
 
+CLASSES = ("classification", "binary", "multilabel")
 DEAREST = 10.0  # seconds that asking for a symptom again may take
 
 
@@ -113,7 +114,7 @@ class Trials:
         Raises OutOfBudget when the time is over before anything can be said.
         """
         started = time.perf_counter()
-        figure = treatment.figure or figure
+        figure = treatment.figure if treatment.figure and evidence.task in CLASSES else figure
         about: dict[str, Any] = {
             "treatment": treatment.name,
             "finding": finding.code,

@@ -19,20 +19,19 @@ from limpid.errors import DataError, nearest
 
 
 def without_rows(dataset: Dataset, names: Sequence[str]) -> Dataset:
-    """The data set with these rows out of its training split; names of the other splits' rows are refused.
+    """The data set with these rows out of its training split; rows of the other splits stay where they are.
 
-    Raises DataError for a name that no training row has, and when too little is left to train on.
+    Raises DataError when no training row has any of the names, and when too little is left to train on.
     """
     train = dataset.train
     place = {train.name_of(i): i for i in range(len(train))}
-    unknown = [name for name in names if name not in place]
-    if unknown:
-        hint = nearest(unknown[0], place)
+    if not any(name in place for name in names):
+        hint = nearest(names[0], place)
         raise DataError(
-            f"data.leave_out: no training row is called {unknown[0]!r}" + (f"; nearest is {hint!r}." if hint else ".")
+            f"data.leave_out: no training row is called {names[0]!r}" + (f"; nearest is {hint!r}." if hint else ".")
         )
     keep_N = torch.ones(len(train), dtype=torch.bool)
-    keep_N[[place[name] for name in names]] = False
+    keep_N[[place[name] for name in names if name in place]] = False
     if not keep_N.any():
         raise DataError("data.leave_out: no training row is left.")
     kept = resample(train, keep_N.nonzero().flatten())

@@ -141,6 +141,8 @@ TREATMENTS = (
         why="Rows with wrong labels, or far outside, teach what is not so.",
         source="Northcutt et al. 2021 (arXiv 1911.00068)",
         doses=drop_rows,
+        whole=True,
+        figure="error",  # a wrong label of a validation row costs the surer network the more, in log loss
     ),
     Treatment(
         name="augment",

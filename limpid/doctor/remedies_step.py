@@ -14,11 +14,16 @@ PLAYBOOK = "Godbole et al. 2023, Deep Learning Tuning Playbook"
 APART = 1.5  # factor below which two rates are the same dose
 MOST_RATES = 5
 LEAST_BATCH = 4
-USUAL_MOMENTUM = 0.9
+USUAL_MOMENTUM, HIGH_MOMENTUM = 0.9, 0.97
 
 
 def lower_rates(evidence: Evidence, finding: Finding) -> Iterator[Patch]:
-    """The rate that won a race, the optimiser's usual one, and steps downwards."""
+    """The rate that won a race, the optimiser's usual one, and steps downwards.
+
+    Momentum mu multiplies the rate by 1 / (1 - mu), so that where mu is high a lower one comes first.
+    """
+    if number(evidence, "optim.momentum") > HIGH_MOMENTUM:
+        yield {"optim.momentum": USUAL_MOMENTUM}
     yield from _rates(evidence, (1 / 10, 1 / 3, 1 / 100, 1 / 1000), lower=True)
 
 

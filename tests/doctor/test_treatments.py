@@ -78,7 +78,9 @@ def test_what_checks_propose_exists() -> None:
 
 def test_rates_go_the_right_way_and_begin_with_what_won_a_race() -> None:
     race = {"kind": "probe", "name": "rate_race", "values": {"best": 0.1}}
-    lower = [patch["optim.lr"] for patch in patches("lower-rate", evidence(rows=[race]))]
+    momentum, *rates = patches("lower-rate", evidence(rows=[race]))
+    assert momentum == {"optim.momentum": 0.9}  # 0.999 multiplies the rate by 1000
+    lower = [patch["optim.lr"] for patch in rates]
     assert lower[0] == pytest.approx(0.1)
     assert 0.05 in lower  # the optimiser's usual one
     assert all(rate < 1.0 for rate in lower)
