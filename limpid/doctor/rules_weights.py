@@ -33,8 +33,8 @@ def size(evidence: Evidence) -> Verdict | None:
     }
     courses = {name: course for name, course in courses.items() if not any(map(math.isnan, course))}
     largest = max((course[0] for course in courses.values()), default=0.0)
-    if not largest > 0:
-        return None
+    if not largest > 0 or len(courses) < 2:
+        return None  # a single layer may start as small as it likes
     steps = [reading.step for reading in readings]
     grown = {name: course[-1] / largest for name, course in courses.items()}
     kept = {name: course[-1] / course[0] for name, course in courses.items() if course[0] > 0.1 * largest}
@@ -83,9 +83,10 @@ def untrained(evidence: Evidence) -> Verdict | None:
     if by_gradient and len(updates) >= FEWEST and not _blacked_out(evidence):
         still = [name for name in _always(updates, lambda norm: norm == 0) if name not in unreached]
         still = [name for name in still if learning.get(name, {}).get("kind") == "weight"]
-    # In a user's own network: layers that do not learn, and still have the weights that torch draws.
+    # In a user's own network: layers that do not learn, unasked, and still have the weights that torch draws.
     named = not str(evidence.option("model.name", "module:")).startswith("module:")
-    random = [] if named else [name for name, fact in facts.items() if fact.get("random")]
+    asked = named or evidence.option("model.freeze")
+    random = [] if asked else [name for name, fact in facts.items() if fact.get("random")]
     figures = {
         "tensors": len(learning),
         "random": len(random),
