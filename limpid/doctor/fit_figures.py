@@ -18,6 +18,8 @@ Z = 1.96  # a 95 % interval is so many standard errors to either side
 # Var(e^2) / E(e^2)^2 of a normal error is 2; residuals of real regressions have heavier tails (guess by experience).
 SQUARES = 3.0
 MOST_FIXED = 1000  # fixed training rows that a run looks at, at most; as many as it has for validation
+ALIKE, SMALL = 0.25, 0.02  # running losses that differ by so little, of themselves or of the first, are of one network
+KNOWN = 0.05  # bound on an error below which it says enough by itself
 SHARES = ("accuracy", "token_accuracy", "balanced_accuracy", "exact_match", "macro_f1", "f1")
 
 
@@ -118,8 +120,19 @@ class FitFigures:
 
     @cached_property
     def train(self) -> Estimate | None:
-        """Of fixed training rows in evaluation mode, by the kept weights or those of the nearest epoch."""
+        """Of training rows in evaluation mode, by the kept weights or those of an epoch near theirs."""
+        measured = self.evidence.probe("train_error")
+        estimate = self.error(measured, int(finite((measured or {}).get("n")) or 0))
+        if estimate is not None:
+            return estimate
         return None if self.best is None else self.train_at(self.best)
+
+    @cached_property
+    def train_loss(self) -> float | None:
+        """Loss of the same rows by the same weights."""
+        nearest = None if self.best is None else self.fixed_near(self.best)
+        measured = finite((self.evidence.probe("train_error") or {}).get("loss"))
+        return finite(((nearest.fixed if nearest else None) or {}).get("loss")) if measured is None else measured
 
     def train_at(self, epoch: Epoch) -> Estimate | None:
         """The same around any epoch.
@@ -127,20 +140,27 @@ class FitFigures:
         A wrong answer costs at least ln 2 of cross-entropy, so that a running mean over all rows bounds their error.
         """
         nearest = self.fixed_near(epoch)
-        if nearest is None:
-            return None
         sizes = [int(finite(self.evidence.spec.get(key)) or 0) for key in ("num_train", "num_valid")]
-        fixed = self.error(nearest.fixed, min((MOST_FIXED, *(size for size in sizes if size))))
+        like_valid = min((MOST_FIXED, *(size for size in sizes if size)))
+        fixed = None if nearest is None else self.error(nearest.fixed, like_valid)
         bound = epoch.loss / math.log(2)
         plain = self.score == "accuracy" and self.evidence.option("objective.loss") in ("cross_entropy", "bce")
-        if fixed is None or not plain or not bound < fixed.high:
+        if fixed is None:
+            return Estimate(bound, 0.0, bound, sizes[0]) if plain and bound < KNOWN else None
+        if not plain or not bound < fixed.high:
             return fixed
         return Estimate(min(fixed.value, bound), min(fixed.low, bound), bound, sizes[0])
 
     def fixed_near(self, epoch: Epoch) -> Epoch | None:
-        """The epoch nearest to this one after which fixed training rows were looked at, which is not done after all."""
-        known = [e for e in self.evidence.epochs if e.fixed and finite(e.fixed.get("loss")) is not None]
-        return min(known, key=lambda e: (abs(e.epoch - epoch.epoch), e.epoch), default=None)
+        """The epoch nearest to this one after which fixed training rows were looked at, which is not done after all;
+        None where the network was another by then, as its running loss tells."""
+        epochs = self.evidence.epochs
+        known = [e for e in epochs if e.fixed and finite(e.fixed.get("loss")) is not None]
+        nearest = min(known, key=lambda e: (abs(e.epoch - epoch.epoch), e.epoch), default=None)
+        if nearest is None or nearest.epoch == epoch.epoch:
+            return nearest
+        moved, least = abs(nearest.loss - epoch.loss), ALIKE * max(nearest.loss, epoch.loss)
+        return nearest if moved <= max(least, SMALL * epochs[0].loss) else None
 
     def fixed_loss(self, epoch: Epoch) -> float:
         """Loss of training rows around this epoch in evaluation mode, or its running mean if that was not measured."""

@@ -17,7 +17,7 @@ POINTS = Threshold(0.03, "of the error", "ours: smaller differences change no de
 TOLD_APART = Threshold(0.65, "AUC of training against validation rows", "USERS D12", "-")
 CHANCE = 0.01  # probability of that AUC between rows of one kind
 BETTER = Threshold(0.2, "share of the training loss", "UMLAUT: 5 points of accuracy", "small splits")
-NEXT = 0.6  # of the gain of the best column; measures of one thing, such as those of a flower, tell alike
+NEXT = 0.7  # of the gain of the best column; measures of one thing, such as those of a flower, tell alike
 GOOD = 0.9  # accuracy or R2, from which a column that tells nearly all is worth a question
 TELLING = Threshold(0.85, "of what can be known", "below D10, which warns: this one asks", "dominant true causes")
 PERFECT = Threshold(0.99, "accuracy or R2", "UMLAUT .95 fires on every good network", "truly easy data")
@@ -99,8 +99,7 @@ def better_than_training(evidence: Evidence) -> Verdict | None:
     """
     fit = FitFigures(evidence)
     best = fit.best
-    nearest = fit.fixed_near(best) if best else None
-    train = finite(((nearest.fixed if nearest else None) or {}).get("loss"))
+    train = fit.train_loss
     valid = finite(((best.valid if best else None) or {}).get("loss"))
     if train is None or valid is None or fit.valid is None or not fit.knows_losses:
         return None

@@ -216,6 +216,13 @@ PROBES: tuple[Probe, ...] = (
         "after",
     ),
     Probe(
+        "train_error",
+        "limpid.probes.train_error:measure",
+        "what the trained network answers to training rows, in evaluation mode",
+        "one pass of at most 2,000 rows",
+        "after",
+    ),
+    Probe(
         "rivals_after",
         "limpid.probes.rivals:compare",
         "simple rivals beside the trained network on the same validation rows (P10)",

@@ -14,7 +14,7 @@ from limpid.doctor.checks import CHECKS
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding
 from limpid.post_mortem import rewired, trained_subject
-from limpid.probes import data_size, shortcut, slices, unregularised
+from limpid.probes import data_size, shortcut, slices, train_error, unregularised
 from limpid.probes.subject import Subject
 from limpid.record.run import Run
 
@@ -117,3 +117,20 @@ def test_what_cannot_be_built_anew_has_no_such_probe(tmp_path: Path) -> None:
     subject = trained_subject(rewired(run, x, y, network))
     assert data_size.measure(subject) is None
     assert unregularised.measure(subject) is None
+
+
+def test_training_rows_are_answered_as_by_hand(tmp_path: Path) -> None:
+    x, y = two_columns(300)
+    run, subject = trained(x, y, tmp_path / "run", model="mlp", hidden=(8,), epochs=3, dropout=0.5)
+    values = train_error.measure(subject)
+    assert values is not None
+    train = subject.dataset.train if subject.dataset else None
+    assert train is not None
+    network = subject.network.eval()
+    with torch.no_grad():
+        outputs = network(*train.rows.take(torch.arange(len(train))))
+    assert values["n"] == len(train)
+    assert values["accuracy"] == pytest.approx(((outputs > 0).float() == train.target).double().mean().item())
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(outputs, train.target)
+    assert values["loss"] == pytest.approx(loss.item(), rel=1e-5)
+    assert run.events("end")
