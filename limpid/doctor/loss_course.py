@@ -28,6 +28,8 @@ FALLING = -3.0  # slope over its standard error
 RISING = 4.0  # difference over its standard error; the lowest of 20 means is two of them below by luck alone
 STUCK = 0.5  # of the start loss, at which a course ends that has stopped falling
 BURST = 2.0  # times the start loss
+EARLY = 0.25  # of the planned steps
+ANNEALED = 0.5  # of the highest rate
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,21 @@ def read_course(
     edges = [round(i * len(finite) / NUM_BINS) for i in range(NUM_BINS + 1)]
     bins = tuple(sum(finite[a:b]) / (b - a) for a, b in zip(edges, edges[1:], strict=False))
     return LossCourse(len(finite), first, bins, broken, early, early_error, late, late_error, noise, sorted(finite)[-3])
+
+
+def is_past_peak(evidence: Evidence) -> bool:
+    """Whether a rise of the loss can be held against the run: it is over, or the rate has left its peak or is constant.
+
+    At the peak of a cycle and after a restart the loss rises for a while in healthy runs too.
+    """
+    rates = [lr for lr in evidence.curve.lrs if math.isfinite(lr)]
+    if evidence.ended is not None or not rates:
+        return evidence.ended is not None
+    planned, steps = evidence.planned_steps, evidence.curve.steps
+    recent = rates[-max(1, len(rates) // 5) :]
+    constant = max(recent) <= 1.01 * min(recent)
+    far = planned is not None and steps[-1] >= EARLY * planned
+    return far and (constant or rates[-1] < ANNEALED * max(rates))
 
 
 def shape_of(course: LossCourse) -> Shape:

@@ -10,7 +10,7 @@ from typing import Any
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
-from limpid.doctor.loss_course import LossCourse, course_of
+from limpid.doctor.loss_course import LossCourse, course_of, is_past_peak
 from limpid.doctor.movement import SHORT_PATH, movement_of
 
 ROSE = Threshold(2.0, "mean loss of the last tenth over the lowest mean", "TheDeepChecker: 2", "losses near zero")
@@ -39,8 +39,13 @@ def divergence(evidence: Evidence) -> Verdict | None:
     rise = course.end / course.lowest if course.lowest > 0 else math.inf
     numbers = {"rise": rise, "given_back": course.given_back, "end": course.end, "lowest": course.lowest}
     above = course.end > ROSE.value * course.start
-    lost = rise > ROSE.value and course.given_back > GAVE_BACK.value and course.lowest < 0.9 * course.start
-    if not (above or lost) or not _rate_is_steady(evidence):
+    lost = (
+        course.rose_again
+        and rise > ROSE.value
+        and course.given_back > GAVE_BACK.value
+        and course.lowest < 0.9 * course.start
+    )
+    if not (above or lost) or not is_past_peak(evidence):
         return Verdict(numbers)
     text = f"The loss rose to {course.end:.3g}, {rise:.3g} times its lowest mean of {course.lowest:.3g}."
     finding = Finding(
@@ -152,18 +157,6 @@ def _is_flat(values: Sequence[float]) -> bool:
     slope = sum((i - middle) * (value - mean) for i, value in enumerate(finite)) / spread
     rest = sum((value - mean - slope * (i - middle)) ** 2 for i, value in enumerate(finite)) / (n - 2)
     return slope > -ERRORS * math.sqrt(rest / spread)
-
-
-def _rate_is_steady(evidence: Evidence) -> bool:
-    """Whether the loss can be judged: the run is over, or the rate has left its peak or stays where it is."""
-    rates = [lr for lr in evidence.curve.lrs if math.isfinite(lr)]
-    if evidence.ended is not None or not rates:
-        return evidence.ended is not None
-    planned, steps = evidence.planned_steps, evidence.curve.steps
-    recent = rates[-max(1, len(rates) // 5) :]
-    constant = max(recent) <= 1.01 * min(recent)
-    far = planned is not None and steps[-1] >= 0.25 * planned
-    return far and (constant or rates[-1] < ANNEALED * max(rates))
 
 
 def _step_of_lowest(evidence: Evidence, course: LossCourse) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Surety, Verdict
-from limpid.doctor.loss_course import STRAIGHT, LossCourse, course_of
+from limpid.doctor.loss_course import STRAIGHT, LossCourse, course_of, is_past_peak
 from limpid.doctor.movement import LONG_STEP, SHORT_PATH, Movement, movement_of
 from limpid.doctor.rate_trial import RateTrial, trial_of
 
@@ -132,7 +132,7 @@ def _harm_by_steps(
     if jolted > JOLTED.value and growth > GROWTH.value:
         text = f"After the first epochs the validation loss was {jolted:.3g} times that at the start."
         return text, jolted, JOLTED.value
-    if not _ripe(evidence, course):
+    if not (_ripe(evidence, course) and is_past_peak(evidence)):
         return None
     level = course.end / course.start
     if level > STUCK.value and not (course.still_falling and course.straightness > STRAIGHT):
@@ -143,11 +143,8 @@ def _harm_by_steps(
             text = f"The weights grew to {growth:.3g} times their size, and the loss is stuck at {course.end:.3g}."
             return text, growth, GROWTH.value
     gained = course.start - course.lowest
-    if (
-        course.given_back > LOST.value
-        and gained > 0.1 * course.start
-        and (most > LONG_STEP.value or burst > BURST.value)
-    ):
+    lost = course.rose_again and course.given_back > LOST.value and gained > 0.1 * course.start
+    if lost and (most > LONG_STEP.value or burst > BURST.value):
         text = f"The loss had fallen to {course.lowest:.3g} and lost {course.given_back:.0%} of that gain again."
         return text, course.given_back, LOST.value
     return None
