@@ -24,7 +24,7 @@ BGR = Threshold(0.04, "mean of channel 3 - mean of channel 1, of 1", "ours", "sn
 COSTS = Threshold(0.02, "share of validation images", "ours", "small splits scatter as much")
 SURE = Threshold(3.0, "gain / its standard error", "ours: three deviations", "trainings scatter beside rows")
 LOST = Threshold(0.3, "share of training labels lost by augmentation", "USERS.md D14", "strong augmentation loses some")
-REPEATED = Threshold(0.01, "share of images changed alike in two epochs", "USERS.md D14", "certain")
+REPEATED = Threshold(0.01, "share of images changed alike in eight epochs", "USERS.md D14", "certain")
 EMPTY = Threshold(0.05, "share of images of one colour", "ours", "blank pages are natural in scans")
 
 
@@ -129,7 +129,7 @@ def augmentation(evidence: Evidence) -> Verdict | None:
         findings.append(
             Finding(
                 level="warning",
-                symptom=f"{repeated:.0%} of the images are changed in the same way in two epochs.",
+                symptom=f"{repeated:.0%} of the images are changed in the same way in every epoch.",
                 value=repeated,
                 threshold=REPEATED.value,
                 where="epochs",

@@ -133,7 +133,7 @@ def _scale_columns(x: Tensor, kind: str) -> NDArray[np.float32]:
 
 
 def _small(x: Tensor) -> Tensor:
-    """(N, C, h, w) with at most 16 pixels to a side, from 0 to 1 if bytes; averages, which a turned image has turned."""
+    """(N, C, h, w), at most 16 pixels to a side, from 0 to 1 if bytes; averages, which a turned image has turned."""
     x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
     size = (min(SIDE, x.shape[-2]), min(SIDE, x.shape[-1]))
     return x if x.shape[-2:] == size else torch.nn.functional.adaptive_avg_pool2d(x, size)
