@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,13 @@ from limpid.config_reader import config_from_dict, with_options
 from limpid.data.corrections import COLUMNS, Correction, correct, read_corrections, table_text
 from limpid.data.dataset import Dataset
 from limpid.data.sources import load_data
+from limpid.doctor.rules_labels import MANY, believable, enough_labels
 from limpid.errors import ConfigError, DataError
 from limpid.models.registry import takes_codes
 from limpid.probes.confident_joint import NoiseEstimate
+from limpid.probes.label_noise import noise_values
 from limpid.probes.suspect_copies import suspect_copies
-from limpid.probes.suspects import KINDS, Suspect, rows_of, suspect_classes, suspect_numbers
+from limpid.probes.suspects import KINDS, Rows, Suspect, rows_of, suspect_classes, suspect_numbers
 from limpid.record.files import write_file
 from limpid.record.run import Run, open_run
 from limpid.reporting.gallery import MOST_CARDS, render_gallery
@@ -43,6 +45,7 @@ class Audit:
     Attributes:
         suspects: by kind, the most suspect first.
         noise: how many labels are wrong; None where rows do not have one class each.
+        sure: whether that can be told from classes that overlap and models that are too weak.
         natural: equal rows that were left alone, since their values are so common that chance explains them.
         decided: what an earlier table of corrections, which has been applied, asks for.
         rows: number of rows that were looked at; test rows count only in the search for leaks.
@@ -52,6 +55,7 @@ class Audit:
     source: str
     suspects: tuple[Suspect, ...]
     noise: NoiseEstimate | None
+    sure: bool
     natural: int
     decided: tuple[Correction, ...]
     rows: int
@@ -118,7 +122,7 @@ class Audit:
         return {
             "data": self.dataset.spec.name,
             "rows": self.rows,
-            "label_noise": estimate if noise is None or estimate is None else estimate | {"level": noise.level},
+            "label_noise": estimate if noise is None or estimate is None else estimate | {"sure": self.sure},
             "counts": self.counts,
             "natural": self.natural,
             "decided": len(self.decided),
@@ -130,8 +134,8 @@ class Audit:
         if self.noise is not None:
             noise = self.noise
             value, detail = f"{noise.share:.1%}", f"95 % interval {noise.low:.1%} to {noise.high:.1%}"
-            if not noise.level and noise.high > CLEAR:
-                value, detail = f"at most {noise.high:.1%}", "wrong ones and overlapping classes cannot be told apart"
+            if not self.sure and noise.high > CLEAR:
+                value, detail = "cannot tell", "wrong labels and hard rows look alike in these data"
             facts.append(("labels probably wrong", value, detail))
         facts.append(("rows looked at", f"{self.rows:,}", "training and validation"))
         counts = self.counts
@@ -200,6 +204,9 @@ def audit(
         labels, noise = suspect_classes(rows)
         numbers = suspect_numbers(rows)
         copies = suspect_copies(rows, dataset)
+    sure = noise is not None and _is_sure(noise, rows)
+    if not sure:
+        labels = [replace(one, kind="doubt", suggested_action="keep") if one.kind == "label" else one for one in labels]
     done = {each.row for each in decided}
     order = {kind: place for place, kind in enumerate(KINDS)}
     found = [one for one in (*labels, *numbers, *copies.found) if one.row not in done]
@@ -209,6 +216,7 @@ def audit(
         source=str(source) if isinstance(source, str | Path) else "SOURCE",
         suspects=tuple(found),
         noise=noise,
+        sure=sure,
         natural=copies.natural,
         decided=tuple(decided),
         rows=len(rows),
@@ -236,6 +244,12 @@ def _given(source: Any, y: Any, config: Config | None, options: dict[str, Any]) 
     if source is None:
         raise ConfigError("Nothing to audit: give a data source or a run, for example limpid.audit('digits').")
     return given, source, y
+
+
+def _is_sure(noise: NoiseEstimate, rows: Rows) -> bool:
+    """Whether the doctor would believe the estimate, or there is nothing to believe."""
+    values = noise_values(noise, rows.targets.flatten().long().numpy())
+    return noise.high <= CLEAR or (believable(values) and (noise.share <= MANY.value or enough_labels(values)))
 
 
 def _places(dataset: Dataset) -> dict[str, tuple[str, int]]:

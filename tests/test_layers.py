@@ -56,7 +56,7 @@ MAY_IMPORT = {
     "doctor": {"errors", "catalogue", "record"},
     "probes": BASE | {"data", "models", "objectives", "optim", "training"},
     "row_views": {"data", "reporting", "spec"},
-    "auditing": BASE | {"config_reader", "data", "models", "probes", "record", "reporting", "row_views"},
+    "auditing": BASE | {"config_reader", "data", "doctor", "models", "probes", "record", "reporting", "row_views"},
     "examination": BASE | FOLDERS | {"config_reader", "wiring"},
     "attending": BASE | {"doctor", "probes", "reporting", "training"},
     "deploy": BASE | {"config_reader", "data", "models", "objectives", "record", "training"},

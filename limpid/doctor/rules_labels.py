@@ -55,20 +55,14 @@ def wrong_labels(evidence: Evidence) -> Verdict | None:
     share, low, high = (_number((probe or {}).get(key)) for key in ("share", "low", "high"))
     if probe is None or not math.isfinite(share):
         return None
-    minority, sided = _number(probe.get("minority")), _number(probe.get("sided"))
     statistics = {
         key: probe.get(key) for key in ("share", "low", "high", "level", "joint_share", "sided", "minority", "rows")
     }
-    hidden = (
-        not probe.get("level")
-        or not share <= LEARNED.value * minority
-        or (probe.get("classes") == 2 and not sided >= BOTH_WAYS.value)
-    )
-    if hidden or share <= SOME.value or low <= SOME.value / 2:
+    if not believable(probe) or share <= SOME.value or low <= SOME.value / 2:
         return Verdict(statistics)
     table = evidence.spec.get("kind") == "table"  # there, no model can tell chance in the world from wrong labels
     grave = share > MANY.value and low > SURELY.value and not table
-    grave = grave and _number(probe.get("rows")) >= LABELS.value
+    grave = grave and enough_labels(probe)
     bands = [_number(value) for value in probe.get("bands") or ()]
     picture = Picture(
         "share of rows whose label is not the predicted one, by sureness of the prediction",
@@ -89,6 +83,19 @@ def wrong_labels(evidence: Evidence) -> Verdict | None:
         rows=tuple(map(str, probe.get("examples") or ())),
     )
     return Verdict(statistics, (finding,))
+
+
+def believable(noise: Mapping[str, Any]) -> bool:
+    """Whether an estimate of label noise can be told from classes that overlap, models that are too weak for the data,
+    and a class that is hard to foretell."""
+    share, minority, sided = (_number(noise.get(key)) for key in ("share", "minority", "sided"))
+    learned = share <= LEARNED.value * minority
+    return bool(noise.get("level")) and learned and (noise.get("classes") != 2 or sided >= BOTH_WAYS.value)
+
+
+def enough_labels(noise: Mapping[str, Any]) -> bool:
+    """Whether there were rows enough to see overlapping classes as such."""
+    return _number(noise.get("rows")) >= LABELS.value
 
 
 def unrelated_labels(evidence: Evidence) -> Verdict | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from limpid.probes.confident_joint import estimate_noise, suspect_labels
+from limpid.probes.confident_joint import NoiseEstimate, estimate_noise, suspect_labels
 from limpid.probes.flat_rows import choose_rows, flat_rows
 from limpid.probes.held_out import row_probabilities
 from limpid.probes.label_signal import standardised
@@ -14,7 +15,7 @@ from limpid.probes.subject import Subject
 
 MOST_ROWS, LEAST_ROWS = 3000, 100
 LEAST_PER_CLASS = 5  # rows of a class, on average
-SHOWN = 10
+SHOWN = 300  # names of suspects, so that a treatment can leave them out
 
 
 def measure(subject: Subject) -> dict[str, Any] | None:
@@ -48,6 +49,15 @@ def measure(subject: Subject) -> dict[str, Any] | None:
         for i, j in zip(*np.unravel_index(order, off_KK.shape), strict=True)
         if off_KK[i, j] > 0
     ]
+    return noise_values(estimate, label) | {
+        "flagged": len(flagged),
+        "pairs": pairs,
+        "examples": [dataset.train.name_of(int(position_N[i])) for i in flagged[:SHOWN]],
+    }
+
+
+def noise_values(estimate: NoiseEstimate, label_N: NDArray[np.int64]) -> dict[str, Any]:
+    """An estimate as the record holds it, with the share of rows outside the commonest class."""
     return {
         "share": estimate.share,
         "low": estimate.low,
@@ -57,10 +67,7 @@ def measure(subject: Subject) -> dict[str, Any] | None:
         "bands": list(estimate.bands),
         "sided": estimate.sided,
         "disagree": estimate.disagree,
-        "minority": 1.0 - float(np.bincount(label).max()) / len(label),
-        "rows": len(label),
-        "classes": num_classes,
-        "flagged": len(flagged),
-        "pairs": pairs,
-        "examples": [dataset.train.name_of(int(position_N[i])) for i in flagged[:SHOWN]],
+        "minority": 1.0 - float(np.bincount(label_N).max()) / len(label_N),
+        "rows": len(label_N),
+        "classes": len(estimate.joint),
     }

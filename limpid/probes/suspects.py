@@ -36,6 +36,7 @@ NEIGHBOURS = 10
 FAR = 8.0  # deviations (by the median) from what is expected; of a million normal residuals none lies there
 KINDS = {
     "label": "labels that are probably wrong",
+    "doubt": "labels that quick models doubt most",
     "number": "numbers far from what is expected",
     "conflict": "equal rows with different labels",
     "leak": "training rows that are in validation or test too",

@@ -81,7 +81,7 @@ def _card(number: int, row: Row) -> dict[str, Any]:
     like = row.get("like")
     confidence = row.get("confidence")
     amount, sure = not row.get("classes", True), ""
-    if isinstance(confidence, int | float) and row["kind"] in ("label", "hard", "number"):
+    if isinstance(confidence, int | float) and row["kind"] in ("label", "doubt", "hard", "number"):
         sure = f"{confidence:.1f} deviations off" if amount else f"{min(confidence, MOST_SURE):.0%} sure"
     return {
         "number": number,
