@@ -90,9 +90,11 @@ class Listener(TorchFunctionMode):
         return output
 
     def enter(self, module: nn.Module, args: Any) -> None:
-        """A module is called; what the first layer of all is given is the place "input"."""
+        """A module is called; what the first layer that is no look-up table is given is the place "input"."""
         self._inside.append(module)
-        if not self.heard and is_layer(module) and args and isinstance(args[0], Tensor):
+        if "input" in self.heard or not args or not isinstance(args[0], Tensor) or not is_layer(module):
+            return
+        if layer_kind(module) != "embedding":
             self._hear("input", "input", args[0])
 
     def leave(self, module: nn.Module, output: Any) -> None:
