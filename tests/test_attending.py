@@ -32,6 +32,12 @@ def normed() -> nn.Sequential:
     return nn.Sequential(nn.Linear(8, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(32, 4))
 
 
+def dead() -> nn.Sequential:
+    network = mlp()
+    nn.init.constant_(network[0].bias, -10)
+    return network
+
+
 def loop(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -140,6 +146,8 @@ def test_a_healthy_loop_is_left_in_peace(build: Build, options: dict[str, Any], 
         ("B07", normed, {"evaluate": False}),
         ("B09", mlp, {"chosen": lambda model: [*model[0].parameters(), *model[4].parameters()]}),
         ("B11", mlp, {"clear": False, "optimizer": torch.optim.SGD, "lr": 0.03}),
+        ("S05", dead, {}),
+        ("O01", mlp, {"lr": 0.3}),
     ],
 )
 def test_a_slip_is_the_first_thing_found(expected: str, build: Build, options: dict[str, Any], seed: int) -> None:
