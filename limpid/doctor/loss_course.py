@@ -105,11 +105,8 @@ def course_of(evidence: Evidence) -> LossCourse | None:
     curve = evidence.curve
     probe = evidence.probe("loss_at_start") or {}
     known = probe.get("loss")
-    ended = evidence.ended or {}
-    broken = ended.get("status") == "failed" and "NaN" in str(ended.get("reason", ""))
-    return read_course(
-        curve.losses, curve.lrs, curve.steps, start=known if isinstance(known, int | float) else None, broken=broken
-    )
+    start = known if isinstance(known, int | float) else None
+    return read_course(curve.losses, curve.lrs, curve.steps, start=start, broken=is_broken(evidence))
 
 
 def read_course(
@@ -150,6 +147,12 @@ def read_course(
     edges = [round(i * len(finite) / NUM_BINS) for i in range(NUM_BINS + 1)]
     bins = tuple(sum(finite[a:b]) / (b - a) for a, b in zip(edges, edges[1:], strict=False))
     return LossCourse(len(finite), first, bins, broken, early, early_error, late, late_error, noise, sorted(finite)[-3])
+
+
+def is_broken(evidence: Evidence) -> bool:
+    """Whether the run ended with a loss that is no number."""
+    ended = evidence.ended or {}
+    return ended.get("status") == "failed" and "NaN" in str(ended.get("reason", ""))
 
 
 def is_past_peak(evidence: Evidence) -> bool:

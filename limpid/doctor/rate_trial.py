@@ -63,6 +63,16 @@ def trial_of(evidence: Evidence) -> RateTrial | None:
     )
 
 
+def expected_steps(evidence: Evidence) -> float:
+    """Updates of the whole run by its options; 1 where they are not known."""
+    rows, size = evidence.spec.get("num_train"), evidence.option("training.batch_size")
+    epochs, steps = evidence.option("training.epochs"), evidence.option("training.steps")
+    if not (isinstance(rows, int) and isinstance(size, int) and isinstance(epochs, int) and size > 0):
+        return 1.0
+    num_steps = rows / size * epochs
+    return float(min(num_steps, steps)) if isinstance(steps, int) else num_steps
+
+
 def _numbers(values: Sequence[Any]) -> list[float]:
     """Losses; what broke down is worse than any."""
     return [float(v) if isinstance(v, int | float) and math.isfinite(v) else math.inf for v in values]

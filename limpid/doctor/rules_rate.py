@@ -8,9 +8,9 @@ from typing import Any
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Surety, Verdict
-from limpid.doctor.loss_course import STRAIGHT, LossCourse, course_of, is_past_peak
+from limpid.doctor.loss_course import STRAIGHT, LossCourse, course_of, is_broken, is_past_peak
 from limpid.doctor.movement import LONG_STEP, SHORT_PATH, Movement, movement_of
-from limpid.doctor.rate_trial import RateTrial, trial_of
+from limpid.doctor.rate_trial import RateTrial, expected_steps, trial_of
 
 CALIBRATED = "ours: six small tasks, three optimisers, three schedules, rates x 1/1000 to x 100"
 STUCK = Threshold(0.7, "loss at the end over that at the start", CALIBRATED, "tasks with a high floor end near it")
@@ -19,7 +19,8 @@ GROWTH = Threshold(10.0, "norm of the weights over that at the start", CALIBRATE
 JOLTED = Threshold(3.0, "validation loss of the first epochs over the loss at the start", "ours", "stored statistics")
 LOST = Threshold(0.15, "share of what had been gained", CALIBRATED, "healthy runs with long steps: up to 0.09")
 CATAPULT = Threshold(30.0, "loss over that at the start", CALIBRATED, "outliers in the targets")
-HURLED = Threshold(0.1, "median |update| / |weights|", CALIBRATED, "first weights that are tiny; only of broken runs")
+KICK = Threshold(3.0, "loss over that at the start", CALIBRATED, "healthy: below 2; the third largest counts")
+HURLED = Threshold(0.1, "median |update| / |weights|", CALIBRATED, "first weights that are tiny; never alone")
 LITTLE = Threshold(0.6, "share of the start loss that is gone", CALIBRATED, "tasks with a high floor")
 PATH = Threshold(0.5, "sum of |update| / |weights|", CALIBRATED, "as above; only with a straight course")
 BENT = Threshold(STRAIGHT, "late slope over early slope, against the sum of rates", CALIBRATED, "runs of few steps")
@@ -43,6 +44,9 @@ def too_high(evidence: Evidence) -> Verdict | None:
     limit_of_gain = OUTRUN.value if trial is None or trial.best > 0.11 else FAR_OUTRUN.value
     raced = trial is not None and trial.best < 1 and trial.agreed and trial.reached < limit_of_gain
     seen = _harm_by_steps(evidence, course, movement)
+    mild = seen is None and not raced
+    if mild and course is not None and movement is not None:
+        seen = _kick(course, movement)
     if seen is None and not raced:
         return Verdict(statistics)
     if seen is None:
@@ -55,7 +59,7 @@ def too_high(evidence: Evidence) -> Verdict | None:
     text, value, limit = seen
     sure: Surety = "confirmed" if raced else "established"
     finding = Finding(
-        level="stop" if raced and _is_broken(evidence) else "warning",
+        level="note" if mild and _got_over(course) else "stop" if raced and is_broken(evidence) else "warning",
         symptom=text,
         value=value,
         threshold=limit,
@@ -79,7 +83,7 @@ def too_low(evidence: Evidence) -> Verdict | None:
     planned = evidence.planned_steps
     raced, reached = False, math.nan
     if trial is not None:
-        reached = trial.reached * max(1.0, (planned or _planned(evidence)) / max(1, trial.num_steps))
+        reached = trial.reached * max(1.0, (planned or expected_steps(evidence)) / max(1, trial.num_steps))
         statistics["reached_by_end"] = reached
         raced = trial.best >= FAR_BEST and trial.agreed and reached < CRAWL.value
     seen = _crawl(evidence, course, movement)
@@ -116,7 +120,7 @@ def _harm_by_steps(
     """What the steps did, if they did harm: a sentence, the statistic, and its limit."""
     most, growth = (movement.most, movement.growth) if movement is not None else (0.0, 1.0)
     burst = course.burst if course is not None else 0.0
-    if _is_broken(evidence):
+    if is_broken(evidence):
         if most > HURLED.value or math.isnan(most):
             return f"A step changed the weights by {most:.3g} times their size, and the loss broke.", most, HURLED.value
         if growth > GROWTH.value:
@@ -143,11 +147,24 @@ def _harm_by_steps(
             text = f"The weights grew to {growth:.3g} times their size, and the loss is stuck at {course.end:.3g}."
             return text, growth, GROWTH.value
     gained = course.start - course.lowest
-    lost = course.rose_again and course.given_back > LOST.value and gained > 0.1 * course.start
+    beyond_luck = course.rose_again or course.given_back > 2 * LOST.value
+    lost = beyond_luck and course.given_back > LOST.value and gained > 0.1 * course.start
     if lost and (most > LONG_STEP.value or burst > BURST.value):
         text = f"The loss had fallen to {course.lowest:.3g} and lost {course.given_back:.0%} of that gain again."
         return text, course.given_back, LOST.value
     return None
+
+
+def _kick(course: LossCourse, movement: Movement) -> tuple[str, float, float] | None:
+    """How high the loss was thrown by long steps, if it was: a sentence, the statistic, and its limit."""
+    if course.burst > KICK.value and movement.most > HURLED.value:
+        return f"The loss rose to {course.burst:.3g} times that at the start.", course.burst, KICK.value
+    return None
+
+
+def _got_over(course: LossCourse | None) -> bool:
+    """Whether the loss has fallen a good way below its start all the same."""
+    return course is not None and course.fall > LITTLE.value
 
 
 def _crawl(evidence: Evidence, course: LossCourse | None, movement: Movement | None) -> tuple[str, float, float] | None:
@@ -178,12 +195,6 @@ def _early_valid(evidence: Evidence) -> float:
     return max((float(loss) for loss in losses if isinstance(loss, int | float)), default=0.0)
 
 
-def _is_broken(evidence: Evidence) -> bool:
-    """Whether the run ended with a loss that is no number."""
-    ended = evidence.ended or {}
-    return ended.get("status") == "failed" and "NaN" in str(ended.get("reason", ""))
-
-
 def _ripe(evidence: Evidence, course: LossCourse) -> bool:
     """Whether enough of the run is over, and the rate has not just begun to fall."""
     if evidence.ended is not None:
@@ -194,17 +205,7 @@ def _ripe(evidence: Evidence, course: LossCourse) -> bool:
 
 def _settled(evidence: Evidence, course: LossCourse | None) -> bool:
     """Whether the run itself ended well enough, whatever a race may say."""
-    return course is not None and evidence.ended is not None and not course.broken and course.fall > LITTLE.value
-
-
-def _planned(evidence: Evidence) -> float:
-    """Updates of the whole run by its options; 1 where they are not known."""
-    rows, size = evidence.spec.get("num_train"), evidence.option("training.batch_size")
-    epochs, steps = evidence.option("training.epochs"), evidence.option("training.steps")
-    if not (isinstance(rows, int) and isinstance(size, int) and isinstance(epochs, int) and size > 0):
-        return 1.0
-    num_steps = rows / size * epochs
-    return float(min(num_steps, steps)) if isinstance(steps, int) else num_steps
+    return course is not None and evidence.ended is not None and not course.broken and _got_over(course)
 
 
 def _times(share: float) -> str:
@@ -263,6 +264,7 @@ CHECKS = (
             "lost": LOST,
             "long_step": LONG_STEP,
             "catapult": CATAPULT,
+            "kick": KICK,
             "hurled": HURLED,
             "outrun": OUTRUN,
             "far_outrun": FAR_OUTRUN,
