@@ -62,7 +62,7 @@ def measure(subject: Subject) -> dict[str, Any] | None:
 
 
 @torch.no_grad()
-def _twins(weight: nn.Parameter, bias: nn.Parameter | None) -> Tensor | None:
+def _twins(weight: Tensor, bias: Tensor | None) -> Tensor | None:
     """Share of units with a twin; None where the layer does not learn, or has one unit."""
     if weight.grad is None or len(weight) < 2:
         return None

@@ -86,6 +86,7 @@ def _of_layer(args: Any, kwargs: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
     if mask is not None and mask.ndim == 3:
         options["attn_mask"] = mask = mask[: batch * heads]
     weights_BHTS = F.multi_head_attention_forward(*given.args, **given.kwargs)[1]
+    assert weights_BHTS is not None
     seen = torch.ones(weights_BHTS.shape[-2:], dtype=torch.bool, device=weights_BHTS.device)
     if mask is not None:
         hidden = mask if mask.dtype is torch.bool else ~torch.isfinite(mask)

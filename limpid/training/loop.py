@@ -209,7 +209,7 @@ def fit(
         position.epoch, position.batch = position.epoch + 1, 0
         position.samples += sum(position.sizes)
         row = train_row(position, optimizer.param_groups[0]["lr"])
-        valid_row = None
+        valid_row: dict[str, Any] | None = None
         if parts.valid is not None and must_evaluate(plan, position.epoch):
             figures = evaluate(parts, parts.valid, context)
             valid_row = {"split": "valid", "step": position.step, "epoch": position.epoch, **figures}
