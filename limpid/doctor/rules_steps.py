@@ -164,7 +164,7 @@ CHECKS = (
         cause="Momentum adds up the gradients of more steps than the run can wait for, and overshoots.",
         remedy="Use a momentum near 0.9; in steps that is a memory of ten.",
         thresholds={"memory": MEMORY},
-        treatments=("lower-rate",),
+        treatments=("less-momentum", "lower-rate"),
         explains=("O03", "O04", "O05", "G01", "G06", "G15"),
         reads=("plan",),
     ),
