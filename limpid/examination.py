@@ -6,7 +6,7 @@ when: the cheap probes before the first step, the monitors' rows and the epochs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -95,16 +95,9 @@ class Examiner:
             fixed_rows=num_fixed,
             macs=macs,
         )
-        fixed_rows = wiring.evaluation_loader(training_rows(wiring, num_fixed)[0])
         context = subject_context(wiring)
-
-        def measure_fixed(epoch: int) -> Mapping[str, float] | None:
-            if epoch not in schedule.epochs:
-                return None
-            with untouched(wiring.network):
-                return evaluate(wiring.parts, fixed_rows, context)
-
-        self._measure_fixed = measure_fixed
+        if num_fixed:
+            self._measure_fixed = _fixed_measure(wiring, num_fixed, schedule.epochs)
         return Monitors(
             wiring.network,
             wiring.parts.optimizer,
@@ -118,7 +111,9 @@ class Examiner:
 
     def conclude(self) -> None:
         """The run is finished and scored: ask every check, with its predictions at hand."""
-        self._tell(judge(Evidence.of(self.run)).findings)
+        diagnosis = judge(Evidence.of(self.run))
+        self._tell(diagnosis.findings)
+        self.run.add("diagnosis", **diagnosis.to_row())
 
     def judge(self, *moments: str) -> None:
         """Ask the checks of these moments; new findings are recorded and shown."""
@@ -132,6 +127,22 @@ class Examiner:
                 self._told[place] = finding.level
                 self.add("finding", **finding.to_row())
                 self.observer.finding(finding)
+
+
+def _fixed_measure(
+    wiring: Wiring, num_rows: int, epochs: Collection[int]
+) -> Callable[[int], Mapping[str, float] | None]:
+    """Epoch -> loss and metrics of fixed training rows in evaluation mode, at these epochs; else None."""
+    rows = wiring.evaluation_loader(training_rows(wiring, num_rows)[0])
+    context = subject_context(wiring)
+
+    def measure_fixed(epoch: int) -> Mapping[str, float] | None:
+        if epoch not in epochs:
+            return None
+        with untouched(wiring.network):
+            return evaluate(wiring.parts, rows, context)
+
+    return measure_fixed
 
 
 def subject_of(wiring: Wiring) -> Subject:

@@ -49,7 +49,12 @@ def diagnose_run(
     except LimpidError as error:
         return _judged(run, [], (f"The trained network was not examined, only its record: {error}",))
     rows = list(_measured(trained_subject(wiring), missing, wiring.config.training.seed, tell or (lambda text: None)))
-    return _judged(run, *_recorded(run, rows))
+    unwritten, notes = _recorded(run, rows)
+    diagnosis = _judged(run, unwritten, notes)
+    if not notes:
+        with Run.open(run.path, write=True) as writing:
+            writing.add("diagnosis", **diagnosis.to_row())
+    return diagnosis
 
 
 def rewired(run: Run, source: Any = None, y: Any = None, module: nn.Module | None = None) -> Wiring:

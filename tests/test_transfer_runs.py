@@ -16,6 +16,7 @@ from limpid.record.run import Run
 from limpid.reporting.facts import layer_rows, model_lines
 from limpid.reporting.reading import read_run
 from limpid.training.checkpoint import load_weights
+from limpid.training.history import Silence
 from limpid.workbench import train
 
 SMALL = ("--model", "mlp", "--hidden", "16,8", "--epochs", "2", "--device", "cpu", "--precision", "float32")
@@ -98,7 +99,7 @@ def test_blocks_thaw_on_schedule_and_a_resumed_run_gives_the_same_bits(tmp_path:
         "device": "cpu", "precision": "float32", "training__checkpoint_steps": 5, "batch_size": 64,
     }  # fmt: skip
 
-    class Watch:
+    class Watch(Silence):
         """Notes which weights have moved by the end of each epoch, and can stop the run."""
 
         def __init__(self, stop_at: int | None = None) -> None:
