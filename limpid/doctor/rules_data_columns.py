@@ -40,7 +40,7 @@ def leaking_column(evidence: Evidence) -> Verdict | None:
     numbering = {row.get("column") for row in _ids(probe)}
     rows = [row for row in probe["columns"] if _known(row.get("gain")) and row.get("column") not in numbering]
     if not rows:
-        return None
+        return Verdict({"n": probe.get("n")})
     best = max(rows, key=lambda row: row["gain"])
     statistics = {"column": best["column"], "gain": best["gain"], "others": best.get("others"), "n": probe.get("n")}
     return Verdict(statistics, tuple(found for row in rows if (found := _leak(row, rows, probe))))

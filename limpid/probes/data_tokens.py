@@ -81,6 +81,8 @@ def _loss_on_padding(subject: Subject, behind_BT: Tensor) -> float | None:
         return None
     if slope.shape[:2] == behind_BT.shape:
         size_BT = slope.abs().flatten(2).sum(2) if slope.ndim > 2 else slope.abs()
+    elif slope.ndim == 3 and (slope.shape[0], slope.shape[2]) == behind_BT.shape:  # classes second, as torch has them
+        size_BT = slope.abs().sum(1)
     elif slope.shape[0] == behind_BT.numel():
         size_BT = slope.abs().flatten(1).sum(1).view(behind_BT.shape)
     else:

@@ -45,7 +45,7 @@ def test_rules_survive_rows_that_hold_nothing_usable(code: str, value: Any) -> N
     keys = ("features", "columns", "targets", "auc", "p", "n", "scaled", "change", "order", "flat", "largest", "train")
     keys += ("kept", "gain", "se", "loss_on_padding", "moved", "top_share", "not_finite", "constant", "ids", "unseen")
     values = {key: value if isinstance(value, list | dict) or key not in LISTS else None for key in keys}
-    probes = {name: values for name in CHECKS[code].reads}
+    probes = dict.fromkeys(CHECKS[code].reads, values)
     spec = {"task": "classification", "class_counts": [value, 3], "num_train": value}
     CHECKS[code].rule(Evidence({"data": spec}, [{"kind": "probe", "name": n, "values": v} for n, v in probes.items()]))
 
