@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from clinic.register import CONDITIONS, bring_real, tasks
-from clinic.shifts import ROOT, Task, work
+from clinic.shifts import CACHE, ROOT, Ledger, Task, work
 from clinic.summary import bars, document, matrix, misses, per_check, rates
 from clinic.tally import tally
 
@@ -43,6 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = tasks(options.half, options.seeds, options.only)
     if options.fast:
         chosen = [(name, 1) for name in FAST]
+    planned = len(chosen)
+    if options.so_far:
+        known = Ledger(CACHE).rows
+        chosen = [task for task in chosen if task in known]
     started = time.perf_counter()
     rows = work(
         chosen,
@@ -67,6 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if whole:
         stamp = {"date": date.today().isoformat(), "commit": commit()}
         head = f"Written by `make clinic` on {stamp['date']} from commit {stamp['commit']}."
+        if options.so_far:
+            head += f" Interrupted: {len(chosen)} of {planned} cases, lower seeds first."
+        if options.stale:
+            head += " Runs and measurements may be of commits shortly before it; the rules were asked again."
         DOCUMENT.write_text(document(rows, records, CONDITIONS, names, head), encoding="utf-8")
         RATES.write_text(rates(records, stamp), encoding="utf-8")
     return 0
@@ -82,6 +90,7 @@ def read_command_line(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder of real data too")
     parser.add_argument("--workers", type=int, default=2, help="processes; 0: this one")
     parser.add_argument("--stale", action="store_true", help="ask the rules again on kept records of earlier sources")
+    parser.add_argument("--so-far", action="store_true", help="only the cases that are there of an interrupted clinic")
     parser.add_argument("--misses", action="store_true", help="print what is missed and what fires wrongly, one by one")
     return parser.parse_args(arguments)
 

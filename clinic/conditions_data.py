@@ -43,10 +43,10 @@ def reshaped_channels(seed: int, folder: Path) -> Case:
     return Case(last.reshape(-1, 3, 16, 16), y, options_of(FIXTURES["bars"], {"norm": "batch"}))
 
 
-def rare_class(seed: int, folder: Path, separation: float = 0.5) -> Case:
+def rare_class(seed: int, folder: Path, separation: float = 0.5, epochs: int = 8) -> Case:
     """D05: one row in a hundred is of the second class, and hard to tell."""
     frame = table(seed, size=3000, weights=(0.99,), separation=separation)
-    return Case(frame, None, options_of(FIXTURES["tab-c"], {"epochs": 8}))
+    return Case(frame, None, options_of(FIXTURES["tab-c"], {"epochs": epochs}))
 
 
 def flipped(share: float, *, pairs: bool = False) -> Any:

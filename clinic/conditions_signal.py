@@ -20,7 +20,7 @@ def long_sums(model: Any, **changes: Any) -> Build:
 
     def build(seed: int, folder: Path) -> Case:
         case = wired("seq", model, **changes)(seed, folder)
-        x, y = sums(seed, steps=50)
+        x, y = sums(seed, steps=50, first=10)
         return Case(x, y, case.options)
 
     return build

@@ -136,8 +136,8 @@ def bars(seed: int, *, size: int = 900, noise: float = 0.15) -> tuple[Array, Arr
     return np.round(255 * x.clip(0, 1)).astype(np.uint8)[:, None], y
 
 
-def sums(seed: int, *, size: int = 1000, steps: int = 30, first: int = 10) -> tuple[Array, Array]:
-    """seq: the sign of the sum of the first ten of T numbers, (N, T, 1)."""
+def sums(seed: int, *, size: int = 1000, steps: int = 30, first: int = 30) -> tuple[Array, Array]:
+    """seq: the sign of the sum of the first numbers of T, (N, T, 1)."""
     x = np.random.default_rng(seed).standard_normal((size, steps, 1)).astype(np.float32)
     return x, (x[:, :first, 0].sum(axis=1) > 0).astype(np.int64)
 

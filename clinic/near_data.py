@@ -123,7 +123,7 @@ NEAR: tuple[tuple[str, str, Build], ...] = (
     ("mostly-black", "D03", mostly_black),
     ("three-by-three", "D04", tiny_images),
     ("spectrograms", "D04", spectrograms),
-    ("separable-1-to-99", "D05", lambda seed, folder: rare_class(seed, folder, 4.0)),
+    ("separable-1-to-99", "D05", lambda seed, folder: rare_class(seed, folder, 4.0, 25)),
     ("one-to-five", "D05", imbalanced),
     ("hard-classes", "D06", planted("digits", three_eight_nine)),
     ("heavy-augmentation", "D06", plain("bars", augment__noise=0.1, augment__crop=1, epochs=10)),

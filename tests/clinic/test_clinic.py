@@ -168,6 +168,7 @@ def test_what_falls_over_is_a_row(tmp_path: Path) -> None:
 
 def test_known_cases_are_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shifts, "CACHE", tmp_path)
+    monkeypatch.setattr(shifts, "digest", lambda *, judging: "sources")
     calls: list[str] = []
     options = SimpleNamespace(num_workers=0, dear=lambda task: [], stale=False, say=calls.append)
     task = ("near-D15-wide-margin", 1)
