@@ -7,7 +7,7 @@ import pytest
 from limpid.doctor.decision_chart import walk
 
 
-@pytest.mark.spec("H7", "I47")
+@pytest.mark.spec("H7")
 @pytest.mark.parametrize(
     ("percent", "branch"),
     [

@@ -83,7 +83,7 @@ def test_the_race_of_rates_bounds_what_optimisation_loses() -> None:
     assert gap["low"] < gap["value"] < gap["high"]
 
 
-@pytest.mark.spec("H8", "J60")
+@pytest.mark.spec("H8")
 def test_a_power_law_says_what_more_rows_would_bring() -> None:
     sizes = [{"rows": rows, "score": 1 - 2 * rows**-0.5, "loss": 1.0} for rows in (100, 200, 400)]
     curve = data_curve(record(train=FLAT, valid=FLAT, probes={"data_size": {"score": "accuracy", "sizes": sizes}}))

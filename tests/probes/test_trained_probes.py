@@ -94,7 +94,7 @@ def test_too_much_dropout_is_found_by_its_free_twin(tmp_path: Path) -> None:
     assert unregularised.measure(mild) is None  # not worth two trainings
 
 
-@pytest.mark.spec("H8", "J60")
+@pytest.mark.spec("H8")
 def test_the_error_falls_with_the_number_of_rows(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     x = random.standard_normal((900, 30)).astype(np.float32)
