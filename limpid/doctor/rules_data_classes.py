@@ -147,6 +147,7 @@ CHECKS = (
         remedy="objective.class_weights=balanced; judge by balanced_accuracy.",
         thresholds={"ratio": RATIO, "weak": WEAK},
         treatments=("class-weights",),
+        explains=("G01", "G05", "G08", "G15"),
     ),
     Check(
         code="D15",
@@ -158,5 +159,6 @@ CHECKS = (
         remedy="Train with several seeds and splits before believing a difference, or hold more rows back "
         "(data.valid_share, data.test_share).",
         thresholds={"half_width": HALF_WIDTH, "soon": SOON},
+        explains=("G02", "G07", "G14", "G15"),
     ),
 )

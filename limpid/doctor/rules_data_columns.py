@@ -154,6 +154,7 @@ CHECKS = (
         remedy="Leave it out with data.drop, unless it is known before the target is.",
         thresholds={"alone": ALONE, "exact": EXACT, "lead": LEAD, "few": FEW, "copy": COPY},
         treatments=("drop-column",),
+        explains=("G05", "G13"),
         reads=("columns",),
     ),
     Check(
@@ -166,6 +167,7 @@ CHECKS = (
         remedy="Leave the column out with data.drop. If it is a time, say so: data.split=time:COLUMN.",
         thresholds={"dense": DENSE, "follows": FOLLOWS, "tells": TELLS},
         treatments=("drop-column",),
+        explains=("D10", "G05", "G13"),
         reads=("columns",),
     ),
 )

@@ -203,6 +203,7 @@ CHECKS = (
         cause="Axes were regrouped (reshape, view) instead of swapped (permute, transpose).",
         remedy="Use permute(0, 3, 1, 2) where the arrays are made.",
         thresholds={"order": ORDER, "no_smoother": NO_SMOOTHER, "apart": APART, "agree": AGREE, "bgr": BGR},
+        explains=("G01", "G02", "G15"),
         reads=("pictures",),
     ),
     Check(
@@ -215,6 +216,7 @@ CHECKS = (
         remedy="Leave out the change that does it: a half turn makes 9 of 6, a mirror image d of b.",
         thresholds={"costs": COSTS, "sure": SURE, "lost": LOST, "repeated": REPEATED},
         treatments=("less-augment",),
+        explains=("G01", "G09", "G15"),
         reads=("augmented", "unaugmented"),
     ),
     Check(

@@ -206,6 +206,7 @@ CHECKS = (
         remedy="Split at random where new data will be like the old; else collect training rows like the new ones.",
         thresholds={"apart": APART, "chance": CHANCE, "moved": MOVED, "undone": UNDONE},
         treatments=("shuffle", "augment"),
+        explains=("G02", "G03", "G08", "G15"),
         reads=("shift", "shift_test", "shift_test_check"),
     ),
     Check(
@@ -217,7 +218,7 @@ CHECKS = (
         cause="One of the sets was normalised, or divided, and the other was not.",
         remedy="Hand both over raw: the network scales what it gets with the statistics of training.",
         thresholds={"factor": FACTOR, "apart": APART, "chance": CHANCE},
-        explains=("D12",),
+        explains=("D01", "D12", "G02", "G03", "G08", "G15"),
         reads=("shift", "shift_test", "shift_test_check"),
     ),
 )

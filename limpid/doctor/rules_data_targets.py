@@ -130,6 +130,7 @@ CHECKS = (
         remedy="Standardise the targets, and undo it in the answers; Limpid's regression does so by itself.",
         thresholds={"off": OFF, "wide": WIDE, "skew": SKEW, "outside": OUTSIDE},
         treatments=("standardise-target",),
+        explains=("B14", "S04", "S05", "S06", "S07", "S08", "O01", "O02", "O03", "O04", "G01", "G15"),
         reads=("targets",),
     ),
     Check(
@@ -142,6 +143,7 @@ CHECKS = (
         remedy="Look at these rows. If they are right, use objective.loss=huber, or clip the gradient.",
         thresholds={"tyranny": TYRANNY},
         treatments=("clip", "drop-rows"),
+        explains=("D16", "S04", "S08", "O03", "O06", "G08", "G15"),
         reads=("targets", "row_gradients"),
     ),
 )

@@ -42,7 +42,20 @@ def leak(gain: float, others: float, *, columns: int = 12, **more: Any) -> dict[
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, "odd", [], {}])
 def test_rules_survive_rows_that_hold_nothing_usable(code: str, value: Any) -> None:
-    keys = ("features", "columns", "targets", "auc", "p", "n", "scaled", "change", "order", "flat", "largest", "train")
+    keys: tuple[str, ...] = (
+        "features",
+        "columns",
+        "targets",
+        "auc",
+        "p",
+        "n",
+        "scaled",
+        "change",
+        "order",
+        "flat",
+        "largest",
+        "train",
+    )
     keys += ("kept", "gain", "se", "loss_on_padding", "moved", "top_share", "not_finite", "constant", "ids", "unseen")
     values = {key: value if isinstance(value, list | dict) or key not in LISTS else None for key in keys}
     probes = dict.fromkeys(CHECKS[code].reads, values)
