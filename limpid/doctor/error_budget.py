@@ -99,7 +99,7 @@ def _optimisation(evidence: Evidence, bias: Term) -> Term:
     """The share of the loss that the best rate of the race saves, taken of the bias: an estimate, as losses are no
     errors and the race is short."""
     name, action = "optimisation gap", "the rate that won the race: see O01 and O02"
-    race = evidence.probe("rate_race") or {}
+    race = evidence.probe("rate_race") or evidence.probe("start_race") or {}
     factors, losses = race.get("factors") or (), race.get("losses") or ()
     medians = [_median(values) for values in losses]
     reached = [(loss, factor) for loss, factor in zip(medians, factors, strict=False) if loss is not None]

@@ -36,7 +36,7 @@ def _rates(evidence: Evidence, factors: tuple[float, ...], *, lower: bool) -> It
     lr = number(evidence, "optim.lr")
     if not lr > 0:
         return
-    raced = (evidence.probe("rate_race") or {}).get("best")
+    raced = (evidence.probe("rate_race") or evidence.probe("start_race") or {}).get("best")
     wanted = [lr * raced] if isinstance(raced, int | float) and raced > 0 else []
     optimizer = OPTIMIZERS.get(str(option(evidence, "optim.name")))
     wanted += [optimizer.lr] if optimizer is not None else []

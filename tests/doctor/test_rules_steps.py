@@ -37,6 +37,7 @@ def test_larger_batches_that_win_in_half_the_steps() -> None:
     assert finding is not None
     assert finding.sure == "confirmed"
     assert found(batch_too_small, batches([1.0, 1.1, 1.0], large=[1.0, 1.2, 0.9])) is None
+    assert found(batch_too_small, batches([2.0, 2.1, 2.0], large=[1.8, 1.9, 1.8])) is None
     assert batch_too_small(Evidence({}, [batches([1.0] * 3, small=[0.5] * 3)])) is None
 
 
