@@ -13,7 +13,7 @@ from torch import Tensor
 from limpid.data.dataset import Split
 from limpid.spec import PADDING, DataSpec
 
-SIDE = 16  # pixels; larger pictures are averaged down to squares of this side
+SIDE = 16  # pixels; larger pictures are averaged down to at most this
 MOST_NUMBERS = 2048  # of a row; longer ones have no cheap rival
 MOST_CATEGORIES = 64  # of a column; rarer codes share none
 MOST_TOKENS = 1000  # of the vocabulary; rarer ones are left out
@@ -33,8 +33,9 @@ def flat_rows(split: Split, spec: DataSpec, index_N: Tensor) -> Tensor | None:
         return None
     if spec.kind == "image":
         pixels = inputs[0].float()
-        if max(pixels.shape[-2:]) > SIDE:
-            pixels = F.adaptive_avg_pool2d(pixels, SIDE)
+        stride = -(-max(pixels.shape[-2:]) // SIDE)
+        if stride > 1:
+            pixels = F.avg_pool2d(pixels, stride, ceil_mode=True)
         flat = pixels.flatten(1)
     elif spec.kind in ("vector", "table"):
         flat = torch.cat([inputs[0].float(), *_one_hot(inputs[1:], spec)], dim=1)

@@ -18,7 +18,7 @@ from limpid.probes.flat_rows import choose_rows, flat_rows
 from limpid.probes.rival_score import score_rivals
 from limpid.probes.subject import Subject
 
-TRAIN_ROWS, VALID_ROWS = 1000, 1000
+TRAIN_ROWS, VALID_ROWS = 600, 600
 NEIGHBOURS = 5
 RIDGE = 0.01  # share of the mean squared norm of a row, added to the diagonal
 
@@ -64,9 +64,14 @@ def linear_answers(inputs_NF: Tensor, target_NK: Tensor, asked_MF: Tensor) -> Te
     penalty = RIDGE * inputs_NF.pow(2).sum().item() / max(min(size, width), 1) + 1e-6
     if width <= size:
         gram = inputs_NF.T @ inputs_NF + penalty * torch.eye(width)
-        return asked_MF @ torch.linalg.solve(gram, inputs_NF.T @ (target_NK - mean_K)) + mean_K
+        return asked_MF @ _solve(gram, inputs_NF.T @ (target_NK - mean_K)) + mean_K
     gram = inputs_NF @ inputs_NF.T + penalty * torch.eye(size)
-    return asked_MF @ (inputs_NF.T @ torch.linalg.solve(gram, target_NK - mean_K)) + mean_K
+    return asked_MF @ (inputs_NF.T @ _solve(gram, target_NK - mean_K)) + mean_K
+
+
+def _solve(gram: Tensor, right: Tensor) -> Tensor:
+    """The solution for a symmetric matrix with a positive diagonal added."""
+    return torch.cholesky_solve(right, torch.linalg.cholesky(gram))
 
 
 def neighbour_answers(inputs_NF: Tensor, target_NK: Tensor, asked_MF: Tensor) -> Tensor:
