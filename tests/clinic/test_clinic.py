@@ -184,6 +184,7 @@ def test_known_cases_are_not_made_again(tmp_path: Path, monkeypatch: pytest.Monk
     assert json.loads((tmp_path / "rows.jsonl").read_text().splitlines()[-1])["rules"] == "rules"
 
 
+@pytest.mark.timeout(400)  # seconds on a quiet machine, minutes on a busy one
 def test_the_fast_part_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
