@@ -142,6 +142,7 @@ CHECKS = (
         cause="Files were joined twice, or exported from sources that overlap; copies were labelled independently.",
         remedy="Keep one of each before splitting, and settle the labels that contradict each other (`limpid audit`).",
         thresholds={"copies": COPIES, "conflicts": CONFLICTS, "natural": NATURAL},
+        explains=("D09",),
         reads=("duplicates", "near_duplicates", "near_duplicates_after"),
     ),
     Check(
@@ -155,7 +156,7 @@ CHECKS = (
         remedy="Drop the copies from the training rows (`limpid audit`), or split by what the rows share: "
         "data.split=group:COLUMN.",
         thresholds={"shared": SHARED, "few": FEW, "natural": NATURAL, "near_chance": NEAR_CHANCE},
-        explains=("D08", "G05"),
+        explains=("G05",),
         reads=("duplicates", "near_duplicates", "near_duplicates_after"),
     ),
 )
