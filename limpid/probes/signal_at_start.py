@@ -22,7 +22,7 @@ from limpid.probes.modes import DROPOUT
 from limpid.probes.subject import Subject
 from limpid.training.listening import Listener, listening, rounded
 
-ROWS = 64
+ROWS, ROWS_OF_IMAGES = 64, 32  # the latter through convolutions, whose units answer at every pixel
 MOST_UNITS, MOST_INPUTS = 128, 64  # of a layer that are compared: the first units, evenly spaced inputs
 SAME = 1e-3  # distance of two twins over their length; equal sums in another order differ by 1e-5, chance by 1e-1
 NOTHING = 1e-6  # length of a gradient over that of the weights; what is left where sums cancel
@@ -34,7 +34,9 @@ def measure(subject: Subject) -> dict[str, Any] | None:
     In training mode, as a fresh network has no running statistics worth the name, but without dropout.
     """
     network, learns = subject.network, learns_by_gradient(subject)
-    inputs, target = [x[:ROWS].clone() for x in subject.inputs], subject.target[:ROWS]
+    convolves = any(isinstance(module, nn.modules.conv._ConvNd) for module in network.modules())
+    rows = ROWS_OF_IMAGES if convolves else ROWS
+    inputs, target = [x[:rows].clone() for x in subject.inputs], subject.target[:rows]
     if len(target) < 2:
         return None
     network.train()

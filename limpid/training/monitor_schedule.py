@@ -15,11 +15,11 @@ NORMS_SHARE = 0.2  # for the norms of weights, gradients and updates; the rest g
 MOST_READINGS = 48  # passes of a run: what a picture shows, and what a record should hold
 MOST_EPOCHS = 12
 NORMS_EACH = 3  # further readings of norms for each pass, at most
-# Readings that a run gets whatever they cost in steps, as long as their arithmetic stays below FREE_MACS: a fifth of a
+# Readings that a run gets whatever they cost in steps, as long as their arithmetic stays below the limit: a fifth of a
 # second or so on a slow processor. Five windows in a row and a beginning to hold them against make ten.
 FREE_READINGS = 10
 FREE_EPOCHS = 12
-FREE_MACS = 4e9
+FREE_PASS_MACS, FREE_EPOCH_MACS = 1e9, 4e9  # an evaluation hears nothing, and is so much faster
 # Rows of a pass: as many as take 64 million multiply-adds, within limits. A unit is dead when none of them wakes it.
 PASS_MACS, LEAST_ROWS, MOST_ROWS = 2**26, 64, 256
 FORWARD = 1 / 3  # of a step on the same rows: backward is two more
@@ -67,10 +67,10 @@ def plan_monitors(
     pass_price = 2 * FORWARD * probe_rows / batch_size + PASS_OVERHEAD
     epoch_price = FORWARD * fixed_rows / batch_size
     num_epochs_paid = int(EPOCHS_SHARE * budget / epoch_price) if fixed_rows else 0
-    free_epochs = min(FREE_EPOCHS, int(FREE_MACS / max(1, fixed_rows * macs)))
+    free_epochs = min(FREE_EPOCHS, int(FREE_EPOCH_MACS / max(1, fixed_rows * macs)))
     chosen_epochs = _spread(min(MOST_EPOCHS, max(num_epochs_paid, free_epochs)) if fixed_rows else 0, num_epochs, 1.0)
     num_paid = int((1 - EPOCHS_SHARE - NORMS_SHARE) * budget / pass_price)
-    num_free = min(FREE_READINGS, int(FREE_MACS / max(1, 2 * probe_rows * macs)))
+    num_free = min(FREE_READINGS, int(FREE_PASS_MACS / max(1, 2 * probe_rows * macs)))
     passes = _spread(min(MOST_READINGS, max(num_paid, num_free)), num_steps, 2.0)
     num_norms = min(NORMS_EACH * len(passes), int(NORMS_SHARE * budget / NORMS_OVERHEAD))
     norms = passes | _spread(num_norms, num_steps, 2.0)
