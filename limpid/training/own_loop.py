@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from limpid.training.batch_order import BatchOrder
 
-MOST_STEPS = 1000  # rows of single steps that are kept; every second one is dropped when there are more
+MOST_STEPS = 500  # rows of single steps that are kept; every second one is dropped when there are more
 
 
 @dataclass(frozen=True)
