@@ -94,11 +94,6 @@ CASES = {
     "batch too large": Case(digits, SGD, {"batch_size": 1257}),
     "too few epochs": Case(digits, SGD, {"epochs": 1}),
     "deep sigmoid": Case(digits, {**ADAMW, "hidden": [32] * 6}, {"model__activation": "sigmoid"}),
-    "overfit": Case(
-        lambda: digits(400),
-        {**ADAMW, "hidden": [64], "epochs": 40, "batch_size": 16},
-        {"hidden": [512, 512], "epochs": 150, "lr": 1e-2, "schedule": "constant", "training__restore_best": False},
-    ),
 }
 
 
