@@ -26,8 +26,8 @@ class Calibration:
 
     Attributes:
         error: ECE, 0 to 1, of the one half of the rows; `noise` is what a calibrated network of as many would show.
-        temperature: fitted on one half of the rows.
-        gain, gain_se: mean fall of the log loss on the other half by that temperature, nats, and its standard error.
+        temperature: fitted on each half of the rows; their geometric mean.
+        gain, gain_se: mean fall of the log loss of each half by the other's temperature, nats, and its standard error.
         brier: mean squared distance between probabilities and the truth.
         bins: (mean confidence, share right) of each bin.
     """
@@ -54,11 +54,16 @@ def calibration_of(probabilities: Any, target: Any) -> Calibration | None:
     confidence_N, right_N = p_NK.max(axis=1), p_NK.argmax(axis=1) == truth_N
     error, bins = expected_error(confidence_N, right_N)
     logs_NK = np.log(np.clip(p_NK, LEAST_PROBABILITY, 1.0))
-    half = np.random.default_rng(0).permutation(len(truth_N))
-    first, second = half[: len(half) // 2], half[len(half) // 2 :]
-    temperature = fit_temperature(logs_NK[first], truth_N[first])
-    before, after = (log_losses(logs_NK[second] / t, truth_N[second]) for t in (1.0, temperature))
-    gains = before - after
+    order = np.random.default_rng(0).permutation(len(truth_N))
+    halves = order[: len(order) // 2], order[len(order) // 2 :]
+    temperatures = [fit_temperature(logs_NK[half], truth_N[half]) for half in halves]
+    gains = np.concatenate(
+        [
+            log_losses(logs_NK[other], truth_N[other]) - log_losses(logs_NK[other] / temperature, truth_N[other])
+            for temperature, other in zip(temperatures, reversed(halves), strict=True)
+        ]
+    )
+    temperature = math.sqrt(temperatures[0] * temperatures[1])
     return Calibration(
         error,
         _expected_noise(confidence_N),

@@ -13,7 +13,7 @@ from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
 from limpid.doctor.fit_figures import finite
 
-OFF = Threshold(0.05, "calibration error beyond its noise", "Guo et al. 2017", "depends on the bins")
+OFF = Threshold(0.015, "calibration error beyond its noise", "ours; USERS: an error of 0.05 in all", "on the bins")
 FAR_OFF = Threshold(0.1, "calibration error beyond its noise", "ours: what a user of probabilities would notice", "-")
 TEMPERATURE = Threshold(0.2, "|ln T|", "USERS G07", "-")
 SURE = Threshold(2.0, "standard errors of the fall of the log loss", "USERS G07", "-")

@@ -44,10 +44,10 @@ def memorises(evidence: Evidence) -> Verdict | None:
     }
     trained = fit.fixed_loss(last)
     apart = trained < GAP.value * pairs[-1][1]
-    if course.falling and apart and course.rise > max(RISEN.value, 2 * course.noise) and _wrong_answers(fit, last):
+    if course.falling and apart and course.rise > max(RISEN.value, 2 * course.noise):
         what = "and so does the error" if grows else "while the answers stay as good: only its confidence grows"
         finding = Finding(
-            level="warning" if grows or course.rise > DOUBLED.value else "note",
+            level="warning" if (grows or course.rise > DOUBLED.value) and _wrong_answers(fit, last) else "note",
             symptom=f"After epoch {best.epoch} the validation loss rises by {100 * course.rise:.0f} %, from "
             f"{pairs[course.best][1]:.3g} to {pairs[-1][1]:.3g}, {what}; that of training rows falls to {trained:.2g}.",
             value=course.rise,
