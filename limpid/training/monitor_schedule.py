@@ -19,7 +19,7 @@ NORMS_EACH = 3  # further readings of norms for each pass, at most
 # second or so on a slow processor. Five windows in a row and a beginning to hold them against make ten.
 FREE_READINGS = 10
 FREE_EPOCHS = 12
-FREE_PASS_MACS, FREE_EPOCH_MACS = 1e9, 4e9  # an evaluation hears nothing, and is so much faster
+FREE_PASS_MACS, FREE_EPOCH_MACS = 8e8, 4e9  # an evaluation hears nothing, and is so much faster
 # Rows of a pass: as many as take 64 million multiply-adds, within limits. A unit is dead when none of them wakes it.
 PASS_MACS, LEAST_ROWS, MOST_ROWS = 2**26, 64, 256
 FORWARD = 1 / 3  # of a step on the same rows: backward is two more
