@@ -79,8 +79,8 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
         fill("model", "numbers", "piecewise" if many_rows else "plain", f"{num_rows:,} training rows")
         fill("model", "hidden", _hidden_for(spec), _rows_per_column(spec))
         fill("model", "norm", "none", "plain layers")
-        # Half of eight units is not enough; half of 64 is.
-        wide = min(now("model", "hidden"), default=0) >= 64
+        # Half of eight units is not enough; half of 64 is, but not five times over (digits: .53 instead of .97).
+        wide = min(now("model", "hidden"), default=0) >= 64 and len(now("model", "hidden")) <= 2
         fill("model", "dropout", 0.5 if scarce and wide else 0.1 if table else 0.0, _rows_per_column(spec))
     fill("model", "dropout", 0.0, name)
 

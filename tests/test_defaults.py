@@ -90,6 +90,11 @@ def test_a_narrow_layer_of_the_users_is_not_halved() -> None:
     assert config.model.dropout == 0.0
 
 
+@pytest.mark.parametrize(("hidden", "dropout"), [((128,), 0.5), ((128, 128), 0.5), ((128,) * 5, 0.0)])
+def test_half_of_the_units_are_dropped_in_shallow_networks_only(hidden: tuple[int, ...], dropout: float) -> None:
+    assert resolve(with_options(Config(), {"hidden": hidden}), DIABETES)[0].model.dropout == dropout
+
+
 def test_many_rows_get_piecewise_numbers() -> None:
     config, _ = resolve(Config(), ADULT)
     assert (config.model.numbers, config.model.hidden, config.model.dropout) == ("piecewise", (256, 128), 0.1)
