@@ -106,7 +106,8 @@ def noise_floor(evidence: Evidence) -> Estimate | None:
     conflicts = 0.0 if ceiling is None else max(1 - ceiling, 0.0)
     if share is None or low is None or high is None:
         return None if conflicts <= 0 else Estimate(conflicts, conflicts, conflicts, rows)
-    return Estimate(max(share, conflicts), max(low, conflicts), max(high, conflicts), rows)
+    share = max(share, conflicts)
+    return Estimate(share, min(max(low, conflicts), share), max(high, share), rows)
 
 
 def _same_unit(fit: FitFigures, rivals: RivalFigures) -> bool:

@@ -95,9 +95,9 @@ def test_a_run_that_is_being_written_is_judged_without_keeping(trained: Run, tmp
 
 
 def test_a_user_reads_of_a_network_that_memorises(limpid: Any, tmp_path: Path) -> None:
-    data = ["moons", "--size", "200", "--noise", "0.6", "--set", "record.report=false"]
+    data = ["moons", "--size", "300", "--noise", "0.6", "--set", "data.valid_share=0.4", "--set", "record.report=false"]
     model = ["--model", "mlp", "--hidden", "256,256", "--dropout", "0", "--weight-decay", "0"]
-    course = ["--lr", "0.003", "--schedule", "constant", "--epochs", "60", "--set", "training.threads=1"]
+    course = ["--lr", "0.002", "--schedule", "constant", "--epochs", "120", "--set", "training.threads=1"]
     done = limpid("train", *data, *model, *course, "--out", tmp_path / "run")
     assert done.code == 0, done.err
     assert "warning G02 overfit" in done.out
