@@ -118,7 +118,8 @@ def scaling_between(first: Tensor, second: Tensor, kind: str) -> dict[str, Any] 
         return None
     mean_F, std_F, mean2_F, std2_F = mean_F[dense_F], std_F[dense_F], mean2_F[dense_F], std2_F[dense_F]
     unit = [
-        bool((np.abs(m) < 0.3).all() and ((s > 0.7) & (s < 1.4)).all()) for m, s in ((mean_F, std_F), (mean2_F, std2_F))
+        bool(((np.abs(m) < 0.3) & (s > 0.7) & (s < 1.4)).mean() > 0.9)  # rare pixels are off in a sample
+        for m, s in ((mean_F, std_F), (mean2_F, std2_F))
     ]
     ratio_F = std2_F / std_F
     factor = float(np.median(ratio_F))
