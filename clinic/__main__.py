@@ -98,7 +98,7 @@ def read_command_line(arguments: Sequence[str] | None) -> argparse.Namespace:
 def dear_probes(task: Task) -> list[str]:
     """Probes beyond those of every training: all that the check in question reads, and all of them for some runs."""
     from limpid.doctor.checks import CHECKS
-    from limpid.probes.probe import PROBES
+    from limpid.probes.registry import PROBES
 
     condition = CONDITIONS[task[0]]
     dear = [probe.name for probe in PROBES if probe.when != "before"]

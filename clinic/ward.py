@@ -97,7 +97,8 @@ def measured_before(case: Case, seed: int, names: Sequence[str]) -> list[dict[st
     from limpid.errors import LimpidError
     from limpid.examination import subject_of
     from limpid.opening import wire_new
-    from limpid.probes.probe import PROBES, measure
+    from limpid.probes.probe import measure
+    from limpid.probes.registry import PROBES
     from limpid.training.randomness import own_randomness
 
     probes = [probe for probe in PROBES if probe.when == "check" and probe.name in names]
@@ -118,7 +119,8 @@ def measured_after(case: Case, path: Path, seed: int, names: Sequence[str]) -> l
     from torch import nn
 
     from limpid.post_mortem import rewired, trained_subject
-    from limpid.probes.probe import PROBES, measure
+    from limpid.probes.probe import measure
+    from limpid.probes.registry import PROBES
     from limpid.record.run import Run
     from limpid.training.randomness import own_randomness
 

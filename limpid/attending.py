@@ -30,7 +30,8 @@ from limpid.errors import ConfigError
 from limpid.probes.loss_form import wanted_by
 from limpid.probes.modes import sensitive
 from limpid.probes.own_subject import own_subject
-from limpid.probes.probe import PROBES, measure
+from limpid.probes.probe import measure
+from limpid.probes.registry import PROBES
 from limpid.probes.subject import Subject
 from limpid.reporting.finding_lines import diagnosis_lines, finding_line
 from limpid.training.monitor_schedule import MonitorSchedule

@@ -23,7 +23,8 @@ from limpid.doctor.diagnosis import Diagnosis, judge
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import LEVELS, Finding
 from limpid.models.registry import build_model
-from limpid.probes.probe import PROBES, Probe, measure
+from limpid.probes.probe import Probe, measure
+from limpid.probes.registry import PROBES
 from limpid.probes.subject import Subject
 from limpid.record.run import Run
 from limpid.training.loop import evaluate

@@ -20,7 +20,8 @@ from limpid.doctor.evidence import Evidence
 from limpid.errors import LimpidError, RecordError
 from limpid.examination import subject_of
 from limpid.opening import read_data
-from limpid.probes.probe import PROBES, Probe, measure
+from limpid.probes.probe import Probe, measure
+from limpid.probes.registry import PROBES
 from limpid.probes.subject import Subject
 from limpid.record.run import Run
 from limpid.training.randomness import own_randomness

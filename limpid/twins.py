@@ -24,7 +24,8 @@ from limpid.errors import ConfigError, NonFiniteLoss
 from limpid.examination import Examiner, subject_of
 from limpid.models.registry import build_model
 from limpid.opening import read_data
-from limpid.probes.probe import PROBES, measure
+from limpid.probes.probe import measure
+from limpid.probes.registry import PROBES
 from limpid.start import load_start
 from limpid.training.checkpoint import TrainingState
 from limpid.training.history import Silence

@@ -41,7 +41,9 @@ def measure(subject: Subject) -> dict[str, Any] | None:
     if not torch.isfinite(loss):
         return None
     gradients = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
-    pairs: list[tuple[Tensor, Tensor]] = [(p, g) for p, g in zip(parameters, gradients, strict=True) if g is not None and g.requires_grad]
+    pairs: list[tuple[Tensor, Tensor]] = [
+        (p, g) for p, g in zip(parameters, gradients, strict=True) if g is not None and g.requires_grad
+    ]
     if not pairs:
         return None
     scales = _scales(subject, [p for p, _ in pairs])

@@ -10,7 +10,7 @@ import pytest
 from torch import nn
 
 import limpid
-from limpid.probes.probe import PROBES
+from limpid.probes.registry import PROBES
 from limpid.record.run import Run
 from limpid.reporting.finding_lines import diagnosis_lines
 

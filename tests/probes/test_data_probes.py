@@ -23,7 +23,8 @@ from limpid.probes.data_columns import Answer, Column, gain_of
 from limpid.probes.data_domain import association, auc_between, distances
 from limpid.probes.data_gradients import measure as measure_gradients
 from limpid.probes.data_tokens import measure_padding
-from limpid.probes.probe import PROBES, measure
+from limpid.probes.probe import measure
+from limpid.probes.registry import PROBES
 from limpid.probes.subject import Subject
 
 OURS = ("inputs", "columns", "targets", "pictures", "tokens", "shift", "shift_test_check", "row_gradients", "padding")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from limpid.probes.probe import PROBES, Probe, measure
+from limpid.probes.probe import Probe, measure
+from limpid.probes.registry import PROBES
 from limpid.probes.subject import Subject
 
 

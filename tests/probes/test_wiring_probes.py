@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from limpid.doctor.checks import CHECKS
 from limpid.doctor.diagnosis import Diagnosis, judge
 from limpid.doctor.evidence import Evidence
-from limpid.probes.probe import PROBES, measure
+from limpid.probes.probe import measure
+from limpid.probes.registry import PROBES
 from limpid.probes.subject import Subject
 
 MINE = ("loss_at_start", "outputs", "dependency", "modes", "gradient_reach", "gradient_check", "structure")
