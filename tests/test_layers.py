@@ -137,7 +137,7 @@ HEAVY_BY_NATURE = {
 }
 MAX_LINES = 300
 # file -> why it is still one noun
-LONGER_BECAUSE: dict[str, str] = {"limpid/probes/probe.py": "the list of the probes, an entry for each"}
+LONGER_BECAUSE: dict[str, str] = {}
 NO_NOUNS = {"base", "common", "helper", "helpers", "misc", "tools", "util", "utils"}
 
 
