@@ -50,7 +50,7 @@ class Loop:
     def run(self, seed: int, path: Path) -> None:
         """Train, watched, and write what was seen as a run folder."""
         import limpid
-        from limpid.attending import Doctor
+        from limpid.practice.attending import Doctor
 
         torch.manual_seed(seed)
         x, y = self.data(seed)

@@ -95,8 +95,8 @@ def arguments(case: Case, seed: int) -> dict[str, Any]:
 def measured_before(case: Case, seed: int, names: Sequence[str]) -> list[dict[str, Any]]:
     """What `limpid check` measures, of the probes named, as rows of the record."""
     from limpid.errors import LimpidError
-    from limpid.examination import subject_of
     from limpid.opening import wire_new
+    from limpid.practice.examination import subject_of
     from limpid.probes.probe import measure
     from limpid.probes.registry import PROBES
     from limpid.training.randomness import own_randomness
@@ -118,7 +118,7 @@ def measured_after(case: Case, path: Path, seed: int, names: Sequence[str]) -> l
     """What `limpid diagnose` measures on the trained network, of the probes named, as rows of the record."""
     from torch import nn
 
-    from limpid.post_mortem import rewired, trained_subject
+    from limpid.practice.post_mortem import rewired, trained_subject
     from limpid.probes.probe import measure
     from limpid.probes.registry import PROBES
     from limpid.record.run import Run

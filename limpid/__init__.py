@@ -24,12 +24,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from limpid.attending import Doctor
-    from limpid.auditing import audit
     from limpid.config import Config
     from limpid.config_reader import load_config
     from limpid.estimators import Classifier, Regressor
     from limpid.finished import compare, export, forecast, generate, predict, report, translate
+    from limpid.practice.attending import Doctor
+    from limpid.practice.auditing import audit
     from limpid.record.run import Run
     from limpid.training.step import train_step
     from limpid.workbench import check, diagnose, ensemble, find_rate, load_data, train
@@ -64,10 +64,10 @@ __all__ = [
 _HOMES = {
     "Classifier": "limpid.estimators",
     "Config": "limpid.config",
-    "Doctor": "limpid.attending",
+    "Doctor": "limpid.practice.attending",
     "Regressor": "limpid.estimators",
     "Run": "limpid.record.run",
-    "audit": "limpid.auditing",
+    "audit": "limpid.practice.auditing",
     "check": "limpid.workbench",
     "compare": "limpid.finished",
     "diagnose": "limpid.workbench",

@@ -17,23 +17,23 @@ from limpid.data.sources import named_sources
 from limpid.doctor.diagnosis import Diagnosis
 from limpid.doctor.finding import Finding
 from limpid.errors import ConfigError, NonFiniteLoss, Stopped
-from limpid.examination import Examiner, check_wiring
 from limpid.members import as_ensemble, fit_members, join
 from limpid.models.registry import takes_codes
 from limpid.opening import new_run, read_data, refuse_early, reopen, wire_new
-from limpid.post_mortem import diagnose_run
+from limpid.practice.examination import Examiner, check_wiring
+from limpid.practice.post_mortem import diagnose_run
+from limpid.practice.therapist import Therapist
+from limpid.practice.therapy import Audience, Therapy
+from limpid.practice.trials import in_words
+from limpid.practice.twins import Budget
 from limpid.record.run import Run, open_run
 from limpid.scoring import score_run, throughput
-from limpid.therapist import Therapist
-from limpid.therapy import Audience, Therapy
 from limpid.training.checkpoint import TrainingState, encode, state_digest
 from limpid.training.history import Silence
 from limpid.training.loop import fit
 from limpid.training.randomness import own_randomness
 from limpid.training.rate_finder import RateCurve, search_rate
 from limpid.training.signals import StopRequest
-from limpid.trials import in_words
-from limpid.twins import Budget
 from limpid.wiring import Wiring, wire
 
 

@@ -14,8 +14,8 @@ import pytest
 from sklearn.datasets import load_digits, make_regression
 
 import limpid
-from limpid.auditing import Audit
 from limpid.errors import DataError
+from limpid.practice.auditing import Audit
 from tests.probes.test_confident_joint import flipped
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

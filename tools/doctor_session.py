@@ -124,8 +124,8 @@ CASES = (
     Case(
         "A network that learns few rows by heart",
         "G02",
-        "limpid train digits --model mlp --hidden 512,512 --set data.valid_share=0.3 --set data.test_share=0.6 --dropout 0 "
-        "--epochs 150 --out run && limpid diagnose run",
+        "limpid train digits --model mlp --hidden 512,512 --set data.valid_share=0.3 --set data.test_share=0.6 "
+        "--dropout 0 --epochs 150 --out run && limpid diagnose run",
     ),
 )
 

@@ -33,10 +33,10 @@ def audit(
     Choose keep, drop or relabel on the page (or in the table's column `action`), and train with
     --set data.corrections=FILE.
     """
-    from limpid.auditing import GALLERY, TABLE
-    from limpid.auditing import audit as audit_source
     from limpid.config import Config
     from limpid.config_reader import load_config, override
+    from limpid.practice.auditing import GALLERY, TABLE
+    from limpid.practice.auditing import audit as audit_source
     from limpid.reporting.progress import json_line
 
     given = override(load_config(config) if config else Config(), set_ or ())

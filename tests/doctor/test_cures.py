@@ -17,8 +17,8 @@ import pytest
 
 import limpid as package
 from limpid.errors import NonFiniteLoss
+from limpid.practice.therapist import Therapist
 from limpid.record.run import Run
-from limpid.therapist import Therapist
 from limpid.workbench import treat
 
 Data = Callable[[], Any]

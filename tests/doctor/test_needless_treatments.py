@@ -13,8 +13,8 @@ import limpid
 from limpid.doctor.finding import Finding
 from limpid.doctor.gain import LEVEL
 from limpid.doctor.treatment import Treatment
-from limpid.therapist import Therapist
-from limpid.yardstick import figure_for
+from limpid.practice.therapist import Therapist
+from limpid.practice.yardstick import figure_for
 
 QUIET: dict[str, Any] = {"record__report": False, "record__doctor": False, "training__threads": 1}
 MLP: dict[str, Any] = {"model": "mlp", "hidden": [32], "model__dropout": 0.0, "batch_size": 32, **QUIET}

@@ -20,15 +20,15 @@ from limpid.doctor.finding import Finding
 from limpid.doctor.treatment import Patch, Treatment
 from limpid.doctor.treatments import TREATMENTS
 from limpid.errors import ConfigError, DataError, ModelError, RecordError
+from limpid.practice.symptoms import compare_symptom
+from limpid.practice.therapist import Therapist
+from limpid.practice.therapy import Therapy
+from limpid.practice.trials import Trial
+from limpid.practice.twins import Budget, Nursery, Outcome, OutOfBudget, patched
+from limpid.practice.yardstick import figure_for
 from limpid.record.run import Run
 from limpid.reporting.therapy_lines import TrialScreen, therapy_lines
-from limpid.symptoms import compare_symptom
-from limpid.therapist import Therapist
-from limpid.therapy import Therapy
-from limpid.trials import Trial
-from limpid.twins import Budget, Nursery, Outcome, OutOfBudget, patched
 from limpid.workbench import treat
-from limpid.yardstick import figure_for
 
 X, Y = make_moons(300, noise=0.2, random_state=0)
 DATA = (X.astype(np.float32), Y)

@@ -17,8 +17,8 @@ from limpid.data.dataset import ResidentRows, Split
 from limpid.doctor.checks import CHECKS
 from limpid.doctor.diagnosis import judge
 from limpid.doctor.evidence import Evidence
-from limpid.examination import subject_of
 from limpid.opening import wire_new
+from limpid.practice.examination import subject_of
 from limpid.probes.data_columns import Answer, Column, gain_of
 from limpid.probes.data_domain import association, auc_between, distances
 from limpid.probes.data_gradients import measure as measure_gradients

@@ -14,7 +14,7 @@ import limpid
 from limpid.config_reader import with_options
 from limpid.doctor.diagnosis import judge
 from limpid.doctor.evidence import Evidence
-from limpid.examination import subject_of
+from limpid.practice.examination import subject_of
 from limpid.probes import curvature, noise_scale, rate_fork, rate_race
 from limpid.probes.subject import Subject
 from limpid.wiring import Wiring, wire

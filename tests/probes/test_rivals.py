@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import limpid
-from limpid.examination import subject_of
 from limpid.opening import wire_new
+from limpid.practice.examination import subject_of
 from limpid.probes import quick_rivals, rivals
 from limpid.probes.flat_rows import flat_rows
 from limpid.probes.naive_forecasts import naive_forecasts

@@ -13,7 +13,7 @@ import limpid
 from limpid.doctor.checks import CHECKS
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding
-from limpid.post_mortem import rewired, trained_subject
+from limpid.practice.post_mortem import rewired, trained_subject
 from limpid.probes import data_size, shortcut, slices, train_error, unregularised
 from limpid.probes.subject import Subject
 from limpid.record.run import Run

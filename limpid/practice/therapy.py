@@ -11,8 +11,8 @@ import numpy as np
 from limpid.config import Config
 from limpid.doctor.finding import Finding
 from limpid.doctor.gain import LEVEL, RELEVANT
-from limpid.trials import Trial
-from limpid.yardstick import Judgement
+from limpid.practice.trials import Trial
+from limpid.practice.yardstick import Judgement
 
 Z = 1.96  # 95 % of a normal distribution
 

@@ -21,9 +21,10 @@ from limpid.config import Config
 from limpid.config_reader import with_options
 from limpid.data.dataset import Dataset
 from limpid.errors import ConfigError, NonFiniteLoss
-from limpid.examination import Examiner, subject_of
 from limpid.models.registry import build_model
 from limpid.opening import read_data
+from limpid.practice.examination import Examiner, subject_of
+from limpid.practice.yardstick import Judgement, judge_network
 from limpid.probes.probe import measure
 from limpid.probes.registry import PROBES
 from limpid.start import load_start
@@ -32,7 +33,6 @@ from limpid.training.history import Silence
 from limpid.training.loop import fit
 from limpid.training.randomness import own_randomness
 from limpid.wiring import Wiring, wire
-from limpid.yardstick import Judgement, judge_network
 
 DRAWN_ANEW = ("init", "bias_init", "embedding_init", "activation", "start")
 

@@ -25,6 +25,7 @@ from limpid.data.sources import load_data
 from limpid.doctor.rules_labels import MANY, believable, enough_labels
 from limpid.errors import ConfigError, DataError
 from limpid.models.registry import takes_codes
+from limpid.practice.row_views import describe_row
 from limpid.probes.confident_joint import NoiseEstimate
 from limpid.probes.label_noise import noise_values
 from limpid.probes.suspect_copies import suspect_copies
@@ -32,7 +33,6 @@ from limpid.probes.suspects import KINDS, Rows, Suspect, rows_of, suspect_classe
 from limpid.record.files import write_file
 from limpid.record.run import Run, open_run
 from limpid.reporting.gallery import MOST_CARDS, render_gallery
-from limpid.row_views import describe_row
 
 CLEAR = 0.01  # share of wrong labels below which nobody asks why
 TABLE, GALLERY = "suspects.csv", "gallery.html"

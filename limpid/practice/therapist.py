@@ -23,13 +23,13 @@ from limpid.doctor.gain import LOOKS
 from limpid.doctor.treatment import Treatment
 from limpid.doctor.treatments import TREATMENTS, second_line
 from limpid.errors import CheckpointError, ConfigError, ModelError, RecordError
+from limpid.practice.therapy import Audience, Nobody, Therapy
+from limpid.practice.trials import Trial, Trials
+from limpid.practice.twins import Budget, Nursery, OutOfBudget, patched
+from limpid.practice.yardstick import Judgement, figure_for, judge_network
 from limpid.record.run import Run
 from limpid.start import load_start
-from limpid.therapy import Audience, Nobody, Therapy
-from limpid.trials import Trial, Trials
-from limpid.twins import Budget, Nursery, OutOfBudget, patched
 from limpid.wiring import Wiring, wire
-from limpid.yardstick import Judgement, figure_for, judge_network
 
 SHORTEST = 0.05  # share of the run's steps that a trial takes at the least
 NEARLY = 0.5  # from this share on trials take the whole length

@@ -18,8 +18,8 @@ from limpid.deploy.trained import best_weights, fill
 from limpid.doctor.diagnosis import Diagnosis, judge
 from limpid.doctor.evidence import Evidence
 from limpid.errors import LimpidError, RecordError
-from limpid.examination import subject_of
 from limpid.opening import read_data
+from limpid.practice.examination import subject_of
 from limpid.probes.probe import Probe, measure
 from limpid.probes.registry import PROBES
 from limpid.probes.subject import Subject

@@ -25,8 +25,8 @@ from limpid.doctor.finding import Finding
 from limpid.doctor.gain import LEVEL, LOOKS, RELEVANT, Gain, is_decided, measure_gain
 from limpid.doctor.treatment import Patch, Treatment
 from limpid.errors import LimpidError
-from limpid.symptoms import Symptom, compare_symptom, found_in
-from limpid.twins import Nursery, Outcome, OutOfBudget, patched
+from limpid.practice.symptoms import Symptom, compare_symptom, found_in
+from limpid.practice.twins import Nursery, Outcome, OutOfBudget, patched
 
 CLASSES = ("classification", "binary", "multilabel")
 DEAREST = 10.0  # seconds that asking for a symptom again may take

@@ -7,7 +7,7 @@ from typing import Literal
 from limpid.doctor.checks import CHECKS
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import LEVELS, Finding
-from limpid.twins import Outcome
+from limpid.practice.twins import Outcome
 
 Symptom = Literal["gone", "milder", "as before", "not measured"]
 MILDER = 0.9  # share of its distance to the limit that a statistic keeps at most; more may be the noise of a training
