@@ -20,7 +20,7 @@ def memorised(seed: int, folder: Path, *, valid: int = 30, epochs: int = 120) ->
     parts = {"x_train": x[:120], "y_train": y[:120], "x_valid": x[120 : 120 + valid], "y_valid": y[120 : 120 + valid]}
     parts |= {"x_test": x[-600:], "y_test": y[-600:]}
     changes = {"hidden": (512, 512), "epochs": epochs, "batch_size": 32, "schedule": "constant", "lr": 1e-3}
-    return Case(parts, None, options_of(FIXTURES["digits"], {**changes, "dropout": 0.0}))
+    return Case(parts, None, options_of(FIXTURES["digits"], {**changes, "dropout": 0.0, "patience": 0}))
 
 
 def wide_moons(seed: int, folder: Path) -> Case:
@@ -30,7 +30,7 @@ def wide_moons(seed: int, folder: Path) -> Case:
     x, y = moons(seed, size=800, noise=0.4)
     parts = {"x_train": x[:90], "y_train": y[:90], "x_valid": x[90:400], "y_valid": y[90:400]}
     parts |= {"x_test": x[400:], "y_test": y[400:]}
-    changes = {"hidden": (256, 256), "epochs": 150, "schedule": "constant", "dropout": 0.0}
+    changes = {"hidden": (256, 256), "epochs": 150, "schedule": "constant", "dropout": 0.0, "patience": 0}
     return Case(parts, None, options_of(FIXTURES["moons"], changes))
 
 

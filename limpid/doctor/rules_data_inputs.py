@@ -254,6 +254,7 @@ CHECKS = (
         thresholds={"size": SIZE, "off_centre": OFF_CENTRE, "spread": SPREAD},
         treatments=("standardise-inputs",),
         explains=(
+            "B01",
             "B14",
             "N01",
             "S02",

@@ -130,7 +130,7 @@ CHECKS = (
         remedy="Standardise the targets, and undo it in the answers; Limpid's regression does so by itself.",
         thresholds={"off": OFF, "wide": WIDE, "skew": SKEW, "outside": OUTSIDE},
         treatments=("standardise-target",),
-        explains=("B14", "S04", "S05", "S06", "S07", "S08", "O01", "O02", "O03", "O04", "G01", "G15"),
+        explains=("B01", "B14", "S04", "S05", "S06", "S07", "S08", "O01", "O02", "O03", "O04", "G01", "G15"),
         reads=("targets",),
     ),
     Check(

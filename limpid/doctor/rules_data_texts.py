@@ -95,6 +95,7 @@ CHECKS = (
             "on_padding": ON_PADDING,
             "moves": MOVES,
         },
+        explains=("D07", "D08", "D09"),
         reads=("tokens", "padding"),
     ),
 )

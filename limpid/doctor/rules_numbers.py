@@ -166,6 +166,7 @@ CHECKS = (
         remedy="Keep the weights in float32 (training.precision decides the arithmetic, not them), or raise the rate.",
         thresholds={"lost": LOST, "rounded": ROUNDED},
         treatments=("raise-rate",),
+        explains=("B09", "O02", "O04"),
         reads=("lost_update", "update_norm", "weight_norm"),
     ),
     Check(

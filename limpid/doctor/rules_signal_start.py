@@ -113,6 +113,7 @@ CHECKS = (
         remedy="Start with He's or Glorot's scale, or put normalisations or shortcuts between the layers.",
         thresholds={"faded": FADED, "grown": GROWN},
         explains=(
+            "B01",
             *("S03", "S04", "S05", "S06", "S07", "S08", "O01", "O03", "O04", "O09", "O10", "N02", "N03"),
             *("B14", "G01", "G09", "G15"),
         ),

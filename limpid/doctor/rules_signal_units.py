@@ -114,7 +114,7 @@ CHECKS = (
         cause="What comes into them is too large: inputs that are not standardised, or weights that are too large.",
         remedy="Standardise the inputs, start smaller, normalise before the activation, use ReLU, or lower the rate.",
         thresholds={"saturated": SATURATED},
-        explains=("S03", "S07", "O02", "O04", "O10", "N03", "B09", "B14", "G01", "G15"),
+        explains=("B01", "S03", "S07", "O02", "O04", "O10", "N03", "B09", "B14", "G01", "G15"),
         treatments=("standardise-inputs", "he-init", "normalise-layers", "lower-rate"),
         reads=("activation",),
     ),

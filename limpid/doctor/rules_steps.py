@@ -165,7 +165,7 @@ CHECKS = (
         remedy="Use a momentum near 0.9; in steps that is a memory of ten.",
         thresholds={"memory": MEMORY},
         treatments=("less-momentum", "lower-rate"),
-        explains=("O03", "O04", "O05", "G01", "G06", "G15"),
+        explains=("O03", "O04", "O05", "S08", "G01", "G06", "G15"),
         reads=("plan",),
     ),
     Check(

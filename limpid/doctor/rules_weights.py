@@ -11,7 +11,9 @@ from limpid.doctor.finding import Finding, Picture, Verdict
 from limpid.doctor.layer_readings import facts_of, number, places_over_time, share_learned, short
 from limpid.doctor.rules_signal_units import picture_of
 
-GROWN = Threshold(8.0, "times the largest first weights, root mean square", "clinic: healthy 6.4", "torchmortem has 10")
+GROWN = Threshold(
+    15.0, "times the largest first weights, root mean square", "clinic: sick from 20 up", "recurrent nets pass 8"
+)
 WIPED = Threshold(
     0.4, "of the first norm", "healthy clinic runs keep 0.79; USERS.md S08 has 0.1", "pruning and L1 mean it"
 )
@@ -200,6 +202,7 @@ CHECKS = (
         when="during",
         cause="Something else than the gradient changes them: an average, a hook, or the forward pass itself.",
         remedy="Leave frozen tensors out of whatever writes into them.",
+        explains=("B09",),
         reads=("frozen_norm",),
     ),
     Check(

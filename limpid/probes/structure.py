@@ -34,7 +34,7 @@ def measure(subject: Subject) -> dict[str, Any] | None:
         if any(layer["name"] == name for layer in layers):
             again.append(name)
         layers.append({"name": name, "after": maker[2] if direct and maker else "", **_facts(module, given)})
-        if isinstance(answer, Tensor):
+        if isinstance(answer, Tensor) and answer is not given:  # an identity makes nothing
             made[answer.untyped_storage().data_ptr()] = (answer, answer._version, name)
 
     hooks = [module.register_forward_hook(note) for module in leaves]

@@ -36,7 +36,9 @@ def very_high() -> list[float]:
 @pytest.mark.spec("H5")
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(
-    ("course", "shape"), [(low, "low"), (good, "good"), (high, "high"), (very_high, "very high")], ids=lambda x: str(x)
+    ("course", "shape"),
+    [(low, "low"), (good, "good"), (high, "high"), (very_high, "very high")],
+    ids=["low", "good", "high", "very high"],
 )
 def test_the_four_curves_of_babysitting_get_their_labels(course: object, shape: str, seed: int) -> None:
     read = read_course(noisy(course(), seed), start=2.3)  # type: ignore[operator]
