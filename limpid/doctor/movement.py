@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import math
 import statistics
+from bisect import bisect_left
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from limpid.doctor.check import Threshold
@@ -53,6 +55,7 @@ class Movement:
         return statistics.median(self.ratios)
 
 
+@lru_cache(maxsize=1)  # several checks ask about the same evidence, one after the other
 def movement_of(evidence: Evidence) -> Movement | None:
     """The movement so far; None where monitors recorded no update."""
     weights = {reading.step: reading.values for reading in evidence.readings("weight_norm")}
@@ -112,7 +115,8 @@ def _path(steps: list[int], ratios: list[float], curve: Curve) -> float | None:
 
 def _rate_at(curve: Curve, updates: int) -> float:
     """The rate of the recorded step nearest to the one that follows so many updates."""
-    place = min(range(len(curve)), key=lambda i: abs(curve.steps[i] - 1 - updates))
+    after = min(bisect_left(curve.steps, updates + 1), len(curve) - 1)
+    place = min((max(after - 1, 0), after), key=lambda i: abs(curve.steps[i] - 1 - updates))
     return curve.lrs[place]
 
 
