@@ -88,22 +88,6 @@ def fit_encoder(
     return fitted
 
 
-def note_giveaways(train: pl.DataFrame, encoder: TableEncoder, target: str) -> list[str]:
-    """Notes on category columns of which every value goes with one class only: they may hold the answer."""
-    import polars as pl
-
-    few = [c.name for c in encoder.columns if c.type in ("category", "boolean") and len(c.values) <= MANY_VALUES]
-    notes = []
-    for name in few:
-        per_value = train.group_by(name).agg(pl.col(target).n_unique().alias("classes"), pl.len().alias("rows"))
-        if per_value.height > 1 and (per_value["classes"] == 1).all() and (per_value["rows"] > 1).all():
-            notes.append(
-                f"column {name!r} gives the target away: each of its values goes with one class; drop it unless it is "
-                "known before the target is"
-            )
-    return notes
-
-
 def _plain_cells(cells: pl.Series, kind: ColumnType, rows: NDArray[np.int64]) -> pl.Series:
     """Cells as text (category) or float64 (all other types), null where missing."""
     return as_text(cells) if kind.type == "category" else finite_numbers(cells, kind.type, kind.form, rows)

@@ -21,7 +21,7 @@ from limpid.config import DataConfig
 from limpid.data.column_types import Type, numbers_from_text
 from limpid.data.dataset import Dataset, ResidentRows, Split
 from limpid.data.encode import TableEncoder
-from limpid.data.encoder_fit import FittedColumns, fit_encoder, note_giveaways
+from limpid.data.encoder_fit import FittedColumns, fit_encoder
 from limpid.data.frames import TableFile, frame_digest, read_table, to_frame
 from limpid.data.origin import named
 from limpid.data.scaling import Scale, fit_scale, is_default
@@ -104,8 +104,6 @@ def _build(file: TableFile, name: str, config: DataConfig, seed: int, takes_code
     )
     coder = fit_target(columns, task, train)
     types: dict[str, Type] = {column.name: column.type for column in columns}
-    if task in ("classification", "binary"):
-        notes += note_giveaways(train_frame, fitted.encoder, roles.target[0])
 
     def part(rows: Index) -> Callable[[], Split]:
         cells, labels = frame[rows], [column.take(rows) for column in columns]

@@ -14,7 +14,8 @@ Row = Mapping[str, Any]
 def finding_line(row: Row) -> str:
     """`warning S05 dead-units, body.layers.2: 62 % of ...`."""
     place = f", {plain(row['where'])}" if row.get("where") else ""
-    since = f" (since step {row['step']})" if row.get("step") else ""
+    said = "since step" in str(row["symptom"])
+    since = f" (since step {row['step']})" if row.get("step") and not said else ""
     return f"{row['level']} {row['code']} {row['name']}{place}: {plain(row['symptom'])}{since}"
 
 

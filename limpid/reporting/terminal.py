@@ -53,9 +53,9 @@ class Screen:
         self.progress.epoch(row, valid_row)
 
     def finding(self, finding: Any) -> None:
-        """The doctor has established something; notes wait for the report."""
+        """The doctor has established something; notes, and what follows from something told, wait for the report."""
         self.progress.emit("finding", **finding.to_row())
-        if finding.level != "note":
+        if finding.level != "note" and not finding.because:
             self.progress.line(finding_line(finding.to_row()))
 
     def close(self) -> None:

@@ -378,12 +378,6 @@ def test_rows_without_a_target_are_left_out_and_counted(tmp_path):
     assert dataset.train.rows.tensors[0].max() < 9
 
 
-def test_a_giveaway_is_noted(tmp_path):
-    rows = "".join(f"{i % 7},{('no', 'yes')[i % 2]},{'uv'[i % 2]}\n" for i in range(40))
-    dataset = load(write(tmp_path / "t.csv", "x,alive,y\n" + rows), target=("y",))
-    assert any("'alive' gives the target away" in note for note in dataset.summary["notes"])
-
-
 def test_read_table_tells_what_it_guessed(tmp_path):
     file = read_table(write(tmp_path / "t.csv", "x,y\n" + ROWS))
     assert file.header
