@@ -233,6 +233,9 @@ def fit(
             best = clone_weights(parts)
         position.losses, position.sizes, position.epoch_seconds = [], [], 0.0
         observer.epoch(row, valid_row)
+        if valid_row is not None and not math.isfinite(valid_row["loss"]):
+            checkpoint()
+            raise NonFiniteLoss(describe_failure("It is that of the validation rows, of which none trains.", position))
 
     if not position.finished:
         position.finished = True

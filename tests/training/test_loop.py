@@ -224,6 +224,17 @@ def test_nan_in_a_row_is_named_and_the_weights_stay_finite() -> None:
     assert all(torch.isfinite(tensor).all() for tensor in saved[-1].best.values())  # type: ignore[union-attr]
 
 
+def test_nan_in_a_validation_row_ends_the_run_with_the_best_weights_kept() -> None:
+    parts = make_parts()
+    assert parts.valid is not None
+    parts.valid.split.rows.tensors[0][3, 1] = math.nan
+    valid = Loader(parts.valid.split, batch_size=16, seed=0, shuffle=False, device=CPU)
+    saved: list[TrainingState] = []
+    with pytest.raises(NonFiniteLoss, match="that of the validation rows"):
+        fit(Parts(**{**vars(parts), "valid": valid}), plan(), Rows(), Rows(), save=saved.append)
+    assert all(torch.isfinite(tensor).all() for tensor in saved[-1].model.values())
+
+
 def test_weights_that_the_last_update_broke_are_noticed() -> None:
     """No later batch would notice them, and without validation they would count as the best."""
     parts = make_parts(valid=False, batch_size=90)  # one update an epoch
