@@ -15,6 +15,7 @@ LEARNED = Threshold(0.1, "of what there is to learn", "a tenth above knowing not
 ONE_LINE = Threshold(1.2, "participation ratio", "samples on a line have 1", "two classes, or one number, need no more")
 HALF = Threshold(0.5, "of what there is to learn", "one direction can order classes, and so learn some", "guess")
 STALLED = Threshold(0.25, "of what there is to learn", "calibrated on a Transformer with sharp heads", "few runs")
+SLOWED = Threshold(0.7, "of what there is to learn", "clinic, sharp heads: 0.37 to 0.49 learned", "one condition")
 HEADS = Threshold(0.8, "share of the heads", "USERS.md S09", "small networks have two heads")
 MOST_ON_A_LINE = 3  # classes that a line may hold apart
 LAST = 3  # readings in a row
@@ -75,7 +76,8 @@ def attention(evidence: Evidence) -> Verdict | None:
         return None
     statistics = {key: course[-1] for key, course in shares.items()} | {"learned": learned}
     worst = max(shares, key=lambda key: shares[key][-1])
-    if not (persistent(shares[worst], HEADS.value, LAST) and learned < STALLED.value):
+    most_learned = (SLOWED if worst == "narrow" else STALLED).value
+    if not (persistent(shares[worst], HEADS.value, LAST) and learned < most_learned):
         return Verdict(statistics)
     what = "look at a place or two" if worst == "narrow" else "look at all places alike"
     finding = Finding(
@@ -113,7 +115,7 @@ CHECKS = (
         when="during",
         cause="Queries and keys have not begun to differ: their gradient is too small.",
         remedy="Scale the scores by 1/sqrt(D), start queries and keys with Glorot's scale, warm the rate up.",
-        thresholds={"heads": HEADS, "stalled": STALLED},
+        thresholds={"heads": HEADS, "slowed": SLOWED, "stalled": STALLED},
         explains=("O04", "G01", "G15"),
         treatments=("warm-up", "lower-rate"),
         reads=("activation", "loss_at_start"),
