@@ -20,7 +20,7 @@ def subject_of(network: nn.Module, *, classes: int = 3, features: int = 6) -> Su
     return Subject(network, F.cross_entropy, (x,), y)
 
 
-@pytest.mark.spec("I16")
+@pytest.mark.spec("E1", "I16")
 def test_figures_equal_direct_computation() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(
