@@ -5,9 +5,9 @@
                  goes in  computes   wanted          moves                 happened
 
 `workbench.py` sees one run through these folders, in this order. What stands left of `record/` produces a run, what
-stands right of it reads one, by the verbs of `finished.py`. `probes/` measure and `doctor/` judges what is wrong.
-`spec.py` holds the one value that crosses from the data to everybody else, `catalogue/` the names of all parts.
-`cli.py` is the terminal's edge, `estimators.py` scikit-learn's, `attending.py` that of anybody's own loop.
+stands right of it reads one, by the verbs of `finished.py`. `probes/` measure, `doctor/` judges what is wrong, and
+`practice/` applies both. `spec.py` holds the one value that crosses from the data to everybody else, `catalogue/` the
+names of all parts. `cli.py` is the terminal's edge, `estimators.py` scikit-learn's.
 
 Three depths, one path:
 

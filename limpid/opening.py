@@ -74,6 +74,24 @@ def new_run(wiring: Wiring, given: Config) -> Run:
     return Run.create(new_run_path(RUNS, wiring.dataset.spec.name, wiring.config.model.name, datetime.now()), header)
 
 
+def recorded_data(run: Run, source: Any, y: Any, module: nn.Module | None) -> tuple[Config, Dataset]:
+    """The config of a run, and the very data that it was trained on.
+
+    Raises RecordError where the data or the network are not at hand, or the data are not the same.
+    """
+    config = config_from_dict(run.header["config"], origin=f"{run.path}/run.json")
+    source = config.data.source if source is None else source
+    if source is None:
+        raise RecordError(f"{run.path} was trained on data handed over in Python; hand over the same data.")
+    if config.model.name.startswith("module:") and module is None:
+        raise RecordError(f"{run.path} was trained with a module of your own; hand it over as model=.")
+    dataset = read_data(source, config, y, module)
+    if dataset.fingerprint != run.header["fingerprint"]:
+        place = f"at {source}" if isinstance(source, str | Path) else "handed over"
+        raise RecordError(f"{run.path}: the data {place} are not those that the run was trained on; restore them.")
+    return config, dataset
+
+
 def reopen(
     path: Path, source: Any, y: Any, module: nn.Module | None, options: dict[str, Any]
 ) -> tuple[Wiring, Run, TrainingState | None]:
@@ -82,18 +100,7 @@ def reopen(
         raise ConfigError(f"A resumed run keeps its options; {', '.join(options)} cannot be changed.")
     run = Run.open(path, write=True)
     try:
-        config = config_from_dict(run.header["config"], origin=f"{path}/run.json")
-        source = config.data.source if source is None else source
-        if source is None:
-            raise RecordError(
-                f"{path} was trained on data handed over in Python; hand over the same data to resume it."
-            )
-        dataset = read_data(source, config, y, module)
-        if dataset.fingerprint != run.header["fingerprint"]:
-            place = f"at {source}" if isinstance(source, str | Path) else "handed over"
-            raise RecordError(f"{path}: the data {place} are not those that the run was trained on; restore them.")
-        if config.model.name.startswith("module:") and module is None:
-            raise RecordError(f"{path} was trained with a module of your own; hand it over as model= to resume.")
+        config, dataset = recorded_data(run, source, y, module)
         checkpoint = run.latest_checkpoint()
         start = load_start(config.model.start) if config.model.start and checkpoint is None else None
         wiring = wire(config, dataset, module=module, start=start)

@@ -15,7 +15,8 @@ from typing import Any
 
 from limpid.doctor.decision_chart import GAP, walk
 from limpid.doctor.evidence import Evidence
-from limpid.doctor.fit_figures import SHARES, Estimate, FitFigures, finite
+from limpid.doctor.fit_figures import SHARES, Estimate, FitFigures
+from limpid.doctor.numbers import finite
 from limpid.doctor.rival_figures import RivalFigures, called
 from limpid.doctor.rules_fit_bias import noise_floor
 

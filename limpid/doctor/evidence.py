@@ -8,12 +8,12 @@ Rows that probes and monitors write:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from limpid.doctor.numbers import number
 from limpid.record.run import Run
 
 Row = Mapping[str, Any]
@@ -127,8 +127,8 @@ class Evidence:
         rows.sort(key=lambda row: row["step"])
         return Curve(
             tuple(row["step"] for row in rows),
-            tuple(_number(row.get("loss")) for row in rows),
-            tuple(_number(row.get("lr")) for row in rows),
+            tuple(number(row.get("loss")) for row in rows),
+            tuple(number(row.get("lr")) for row in rows),
         )
 
     @cached_property
@@ -142,8 +142,8 @@ class Evidence:
             Epoch(
                 epoch,
                 row["step"],
-                _number(row.get("loss")),
-                _number(row.get("lr")),
+                number(row.get("loss")),
+                number(row.get("lr")),
                 by_split["valid"].get(epoch),
                 by_split["train_fixed"].get(epoch),
             )
@@ -167,7 +167,3 @@ class Evidence:
         """The score of the held-out split."""
         rows = [row for row in self.rows if row.get("kind") == "result"]
         return rows[-1] if rows else None
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan

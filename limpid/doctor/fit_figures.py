@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from limpid.doctor.evidence import Epoch, Evidence
+from limpid.doctor.numbers import finite
 
 Z = 1.96  # a 95 % interval is so many standard errors to either side
 # Var(e^2) / E(e^2)^2 of a normal error is 2; residuals of real regressions have heavier tails (guess by experience).
@@ -58,11 +59,6 @@ def share_estimate(share: float, n: int) -> Estimate:
     half = Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
     low, high = (max(middle - half, 0.0) if share > 0 else 0.0), (min(middle + half, 1.0) if share < 1 else 1.0)
     return Estimate(share, low, high, n)
-
-
-def finite(value: Any) -> float | None:
-    """The value as a number, or None where it is none."""
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 class FitFigures:

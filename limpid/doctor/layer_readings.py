@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from limpid.doctor.evidence import Evidence
+from limpid.doctor.numbers import number
 
 WEIGHTS = ("linear", "conv")
 WARM_UP = 0.2  # share of the planned steps
@@ -69,11 +70,6 @@ def facts_of(evidence: Evidence) -> dict[str, dict[str, Any]]:
 def count(value: Any) -> int:
     """A number of a record as a count; 0 for what is none."""
     return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
-
-
-def number(value: Any) -> float:
-    """A number of a record; NaN for what is none."""
-    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def short(name: str) -> str:

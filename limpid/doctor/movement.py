@@ -18,6 +18,7 @@ from typing import Any
 
 from limpid.doctor.check import Threshold
 from limpid.doctor.evidence import Curve, Evidence
+from limpid.doctor.numbers import number
 
 SHORT_PATH = Threshold(
     0.05,
@@ -68,7 +69,7 @@ def movement_of(evidence: Evidence) -> Movement | None:
     growths = [1.0]
     for reading in evidence.readings("update_norm"):
         norms = weights.get(reading.step) or {}
-        sizes = [(_number(reading.values.get(n)), _number(norms.get(n)), _number(first.get(n))) for n in names]
+        sizes = [(number(reading.values.get(n)), number(norms.get(n)), number(first.get(n))) for n in names]
         moved = [update / norm for update, norm, _ in sizes if norm > 0 and not math.isnan(update)]
         if not moved:
             continue
@@ -118,7 +119,3 @@ def _rate_at(curve: Curve, updates: int) -> float:
     after = min(bisect_left(curve.steps, updates + 1), len(curve) - 1)
     place = min((max(after - 1, 0), after), key=lambda i: abs(curve.steps[i] - 1 - updates))
     return curve.lrs[place]
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan

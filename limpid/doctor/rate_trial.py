@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from limpid.doctor.evidence import Evidence
+from limpid.doctor.numbers import comparable
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ def trial_of(evidence: Evidence) -> RateTrial | None:
     if probe is None:
         return None
     factors = [float(factor) for factor in probe.get("factors", ())]
-    losses = dict(zip(factors, (_numbers(row) for row in probe.get("losses", ())), strict=False))
-    starts = [start for start in _numbers(probe.get("starts", ())) if math.isfinite(start)]
+    losses = dict(zip(factors, (comparable(row) for row in probe.get("losses", ())), strict=False))
+    starts = [start for start in comparable(probe.get("starts", ())) if math.isfinite(start)]
     if 1.0 not in losses or not starts or not all(losses.values()):
         return None
     medians = {factor: statistics.median(tried) for factor, tried in losses.items()}
@@ -71,8 +70,3 @@ def expected_steps(evidence: Evidence) -> float:
         return 1.0
     num_steps = rows / size * epochs
     return float(min(num_steps, steps)) if isinstance(steps, int) else num_steps
-
-
-def _numbers(values: Sequence[Any]) -> list[float]:
-    """Losses; what broke down is worse than any."""
-    return [float(v) if isinstance(v, int | float) and math.isfinite(v) else math.inf for v in values]

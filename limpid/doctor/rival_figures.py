@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from limpid.doctor.evidence import Evidence
-from limpid.doctor.fit_figures import Estimate, finite
+from limpid.doctor.fit_figures import Estimate
+from limpid.doctor.numbers import finite
 
 PROBES = ("rivals_after", "rivals", "quick_rivals")  # the most thorough first
 FULL_NAMES = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Verdict
+from limpid.doctor.numbers import comparable, is_number
 
 HALF_THE_STEPS = Threshold(
     1.3,
@@ -45,7 +46,7 @@ def batch_too_large(evidence: Evidence) -> Verdict | None:
         return None
     ratio, agreed = raced
     numbers = {"ratio": ratio, "agreed": agreed, "batches_per_epoch": per_epoch}
-    many = _is_number(per_epoch) and float(per_epoch or 0) > FEW_BATCHES
+    many = is_number(per_epoch) and float(per_epoch or 0) > FEW_BATCHES
     if not (ratio > SAME_ROWS.value and agreed) or many:
         return Verdict(numbers)
     text = (
@@ -58,7 +59,7 @@ def batch_too_large(evidence: Evidence) -> Verdict | None:
 def _ratio(evidence: Evidence, which: str) -> tuple[float, bool] | None:
     """Median loss of the own batch over that of the other one, and whether it is larger with every seed."""
     probe: Mapping[str, Any] = evidence.probe("batch_race") or {}
-    own, other = _numbers(probe.get("own") or ()), _numbers(probe.get(which) or ())
+    own, other = comparable(probe.get("own") or ()), comparable(probe.get(which) or ())
     if not own or len(own) != len(other) or math.isinf(statistics.median(other)):
         return None
     ratio = statistics.median(own) / max(statistics.median(other), 1e-12)
@@ -67,15 +68,6 @@ def _ratio(evidence: Evidence, which: str) -> tuple[float, bool] | None:
 
 def _confirmed(text: str, value: float, threshold: float) -> Finding:
     return Finding(level="warning", symptom=text, value=value, threshold=threshold, sure="confirmed")
-
-
-def _numbers(values: Sequence[Any]) -> list[float]:
-    """Losses; what broke down is worse than any."""
-    return [float(v) if _is_number(v) else math.inf for v in values]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 CHECKS = (

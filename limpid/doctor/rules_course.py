@@ -12,6 +12,7 @@ from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
 from limpid.doctor.loss_course import LossCourse, course_of, is_past_peak
 from limpid.doctor.movement import SHORT_PATH, movement_of
+from limpid.doctor.numbers import number
 
 ROSE = Threshold(2.0, "mean loss of the last tenth over the lowest mean", "TheDeepChecker: 2", "losses near zero")
 GAVE_BACK = Threshold(0.5, "share of what had been gained", "ours", "restarts of the rate")
@@ -99,12 +100,12 @@ def plateau_late(evidence: Evidence) -> Verdict | None:
     last = epochs[-max(int(FLAT_EPOCHS.value), len(epochs) // 3) :]
     rates = [epoch.lr for epoch in epochs if math.isfinite(epoch.lr)]
     held = bool(rates) and rates[-1] >= ANNEALED * max(rates)
-    valid = [_number(epoch.valid.get("loss")) for epoch in last if epoch.valid is not None]
+    valid = [number(epoch.valid.get("loss")) for epoch in last if epoch.valid is not None]
     flat = len(valid) < FLAT_EPOCHS.value or _is_flat(valid) or valid[-1] > valid[0]
     numbers = {"flat": flat, "held": held, "fork_gain": gain, "fork_error": error}
     if not (held and flat and gain > max(ERRORS * error, FORK_GAIN.value)):
         return Verdict(numbers)
-    before = _number(((evidence.probe("rate_fork") or {}).get("before") or {}).get("valid"))
+    before = number(((evidence.probe("rate_fork") or {}).get("before") or {}).get("valid"))
     large = gain * before > LARGE_GAIN.value * course.start
     finding = Finding(
         level="warning" if large else "note",
@@ -128,7 +129,7 @@ def fork_gain(evidence: Evidence) -> tuple[float | None, float | None]:
     """
     probe = evidence.probe("rate_fork") or {}
     train, valid = (_pairs(probe.get(key)) for key in ("train", "valid"))
-    before = _number((probe.get("before") or {}).get("valid"))
+    before = number((probe.get("before") or {}).get("valid"))
     if len(valid) < 2 or len(train) < 2 or not before > 0:
         return None, None
     gains = [(before - short) / before for short, _ in valid]
@@ -142,7 +143,7 @@ def _pairs(losses: Any) -> list[tuple[float, float]]:
     """Losses with the short and with the long steps, of the seeds for which both are numbers."""
     if not losses or len(losses) < 2:
         return []
-    pairs = [(_number(a), _number(b)) for a, b in zip(losses[0], losses[1], strict=False)]
+    pairs = [(number(a), number(b)) for a, b in zip(losses[0], losses[1], strict=False)]
     return [(a, b) for a, b in pairs if math.isfinite(a) and math.isfinite(b)]
 
 
@@ -168,10 +169,6 @@ def _step_of_lowest(evidence: Evidence, course: LossCourse) -> int:
 
 def _losses(evidence: Evidence) -> Picture:
     return Picture("training loss", {"loss": evidence.curve.losses}, evidence.curve.steps)
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan
 
 
 CHECKS = (

@@ -10,7 +10,8 @@ import numpy as np
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
-from limpid.doctor.fit_figures import finite, share_estimate
+from limpid.doctor.fit_figures import share_estimate
+from limpid.doctor.numbers import finite
 
 RATIO = Threshold(10.0, "largest class / smallest class", "SageMaker Debugger; deepchecks has 0.1", "harmless alone")
 WEAK = Threshold(0.5, "recall of a class / best recall", "USERS.md D05", "certain where its interval lies below")

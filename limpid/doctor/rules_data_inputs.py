@@ -9,7 +9,7 @@ from typing import Any
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
-from limpid.doctor.fit_figures import finite
+from limpid.doctor.numbers import finite
 
 HOLES = Threshold(0.05, "share of missing cells", "deepchecks", "harmless where the holes mean nothing")
 LATER = Threshold(

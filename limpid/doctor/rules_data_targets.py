@@ -8,7 +8,7 @@ from typing import Any
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Verdict
-from limpid.doctor.fit_figures import finite
+from limpid.doctor.numbers import finite
 
 OFF = Threshold(3.0, "|mean| / standard deviation of the target", "USERS.md D16", "an output bias mends it slowly")
 WIDE = Threshold(10.0, "standard deviation of the target, or 1 / it", "USERS.md D16", "Adam minds it less than SGD")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Verdict
-from limpid.doctor.fit_figures import finite
+from limpid.doctor.numbers import finite
 
 UNKNOWN = Threshold(0.05, "share of unknown tokens", "USERS.md D17", "names are unknown rightly")
 MOST_UNKNOWN = Threshold(0.2, "share of unknown tokens", "ours", "a guess")

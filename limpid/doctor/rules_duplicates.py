@@ -9,6 +9,7 @@ from typing import Any
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Verdict
+from limpid.doctor.numbers import number
 
 COPIES = Threshold(0.05, "share of the training rows", "deepchecks: 5 %", "oversampling on purpose looks so too")
 CONFLICTS = Threshold(0.01, "share of the training rows", "ours; deepchecks reports any", "soft labels would be honest")
@@ -26,9 +27,9 @@ NEAR_CHANCE = Threshold(3.0, "share found / share expected in so many dimensions
 def copied_rows(evidence: Evidence) -> Verdict | None:
     """Rows of the training split that equal earlier ones, and those that equal a row with another label."""
     probe = evidence.probe("duplicates")
-    if probe is None or not _number(probe.get("rows")) > 0:
+    if probe is None or not number(probe.get("rows")) > 0:
         return None
-    rows = _number(probe["rows"])
+    rows = number(probe["rows"])
     copies, conflicts = (_count(probe.get(key)) / rows for key in ("copies", "conflicts"))
     natural = _count(probe.get("natural")) > NATURAL.value
     near = _near_share(evidence, "near")
@@ -46,7 +47,7 @@ def copied_rows(evidence: Evidence) -> Verdict | None:
         told = f"{copies:.1%} of the training rows are copies of others"
         if conflicts > 0:
             told += f"; {conflicts:.1%} equal a row with another label, so that no model can get more than "
-            told += f"{_number(probe.get('ceiling')):.1%} right"
+            told += f"{number(probe.get('ceiling')):.1%} right"
         if natural:
             told += ". The columns have so few values that this is to be expected"
         findings.append(
@@ -76,7 +77,7 @@ def copied_rows(evidence: Evidence) -> Verdict | None:
 def shared_rows(evidence: Evidence) -> Verdict | None:
     """Rows of the validation split that are in the training split too, equal or nearly so."""
     probe = evidence.probe("duplicates")
-    size = _number((probe or {}).get("valid_rows"))
+    size = number((probe or {}).get("valid_rows"))
     if probe is None or not size > 0:
         return None
     shared, near = _count(probe.get("shared")) / size, _near_share(evidence, "near_shared")
@@ -107,7 +108,7 @@ def shared_rows(evidence: Evidence) -> Verdict | None:
 def _near_share(evidence: Evidence, key: str) -> float | None:
     """Share of nearly equal rows, 0 where chance explains them; None where they were not looked for."""
     values = _near_values(evidence)
-    found, asked, chance = (_number(values.get(name)) for name in (key, f"{key}_asked", f"{key}_chance"))
+    found, asked, chance = (number(values.get(name)) for name in (key, f"{key}_asked", f"{key}_chance"))
     if not (math.isfinite(found) and asked > 0 and math.isfinite(chance)):
         return None
     share = found / asked
@@ -123,12 +124,8 @@ def _near_values(evidence: Evidence) -> Mapping[str, Any]:
     return {}
 
 
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan
-
-
 def _count(value: Any) -> float:
-    found = _number(value)
+    found = number(value)
     return found if math.isfinite(found) else 0.0
 
 

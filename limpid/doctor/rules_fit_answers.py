@@ -11,7 +11,7 @@ from limpid.doctor.calibration import Calibration, calibration_of
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
-from limpid.doctor.fit_figures import finite
+from limpid.doctor.numbers import finite
 
 OFF = Threshold(0.015, "calibration error beyond its noise", "ours; USERS: an error of 0.05 in all", "on the bins")
 FAR_OFF = Threshold(0.1, "calibration error beyond its noise", "ours: what a user of probabilities would notice", "-")

@@ -6,7 +6,8 @@ from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
 from limpid.doctor.fit_category import category_of
-from limpid.doctor.fit_figures import Estimate, FitFigures, finite
+from limpid.doctor.fit_figures import Estimate, FitFigures
+from limpid.doctor.numbers import finite
 from limpid.doctor.rival_figures import RivalFigures, called
 
 SURE = Threshold(3.0, "standard errors", "USERS: 2 SE; 3 keeps three rivals at 1 % together", "splits below 30 rows")

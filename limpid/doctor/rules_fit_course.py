@@ -6,7 +6,8 @@ from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
 from limpid.doctor.fit_category import course_of
-from limpid.doctor.fit_figures import FitFigures, finite
+from limpid.doctor.fit_figures import FitFigures
+from limpid.doctor.numbers import finite
 
 # A loss that falls at an even pace from knowing nothing has a quarter of its fall in the last quarter.
 UNFINISHED = Threshold(0.2, "of the whole fall, in the last quarter", "Playbook: best in the last 25 %", "-")

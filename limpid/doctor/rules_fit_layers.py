@@ -7,7 +7,7 @@ from typing import Any
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Verdict
-from limpid.doctor.fit_figures import finite
+from limpid.doctor.numbers import finite
 
 STRONG = Threshold(0.3, "dropout", "Li et al. 2019, arXiv 1801.05134: the variance shifts by 1 / (1 - p)", "guess")
 SHIFT = Threshold(0.25, "of the evaluation loss, by which training mode is better", "USERS: ratio .8 to 1.25", "low")

@@ -7,7 +7,7 @@ from typing import Any
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
-from limpid.doctor.fit_figures import finite
+from limpid.doctor.numbers import finite
 
 COLLAPSE = Threshold(0.8, "share of what the network gained over a constant answer", "USERS: 90 % of attribution", "-")
 OTHERS = Threshold(0.25, "share of that gain", "ours: the next part's, so that one part stands alone", "-")

@@ -8,7 +8,8 @@ import math
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
-from limpid.doctor.fit_figures import MOST_FIXED, SHARES, FitFigures, finite
+from limpid.doctor.fit_figures import MOST_FIXED, SHARES, FitFigures
+from limpid.doctor.numbers import finite
 from limpid.doctor.rival_figures import RivalFigures, called
 from limpid.doctor.rules_fit_bias import noise_floor
 

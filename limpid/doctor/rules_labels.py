@@ -9,6 +9,7 @@ from typing import Any
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
+from limpid.doctor.numbers import number
 
 SOME = Threshold(0.03, "share of the labels", "ours (USERS D06): note", "errors of 1 to 6 % are usual in public sets")
 MANY = Threshold(
@@ -58,7 +59,7 @@ HALFWAY = Threshold(0.3, "share of the epochs", "ours", "slow starts look like n
 def wrong_labels(evidence: Evidence) -> Verdict | None:
     """Share of labels that models which have not seen them hold to be wrong, where it is level over the surest rows."""
     probe = evidence.probe("label_noise_after") or evidence.probe("label_noise")
-    share, low, high = (_number((probe or {}).get(key)) for key in ("share", "low", "high"))
+    share, low, high = (number((probe or {}).get(key)) for key in ("share", "low", "high"))
     if probe is None or not math.isfinite(share):
         return None
     statistics = {
@@ -69,7 +70,7 @@ def wrong_labels(evidence: Evidence) -> Verdict | None:
     table = evidence.spec.get("kind") == "table"  # there, no model can tell chance in the world from wrong labels
     grave = share > MANY.value and low > SURELY.value and not table
     grave = grave and enough_labels(probe)
-    bands = [_number(value) for value in probe.get("bands") or ()]
+    bands = [number(value) for value in probe.get("bands") or ()]
     picture = Picture(
         "share of rows whose label is not the predicted one, by sureness of the prediction",
         {"disagreement": tuple(bands)},
@@ -94,28 +95,28 @@ def wrong_labels(evidence: Evidence) -> Verdict | None:
 def believable(noise: Mapping[str, Any]) -> bool:
     """Whether an estimate of label noise can be told from classes that overlap, models that are too weak for the data,
     and a class that is hard to foretell."""
-    share, minority, sided = (_number(noise.get(key)) for key in ("share", "minority", "sided"))
+    share, minority, sided = (number(noise.get(key)) for key in ("share", "minority", "sided"))
     learned = share <= LEARNED.value * minority
     return bool(noise.get("level")) and learned and (noise.get("classes") != 2 or sided >= BOTH_WAYS.value)
 
 
 def enough_labels(noise: Mapping[str, Any]) -> bool:
     """Whether there were rows enough to see overlapping classes as such."""
-    return _number(noise.get("rows")) >= (TWO_CLASSES if noise.get("classes") == 2 else LABELS).value
+    return number(noise.get("rows")) >= (TWO_CLASSES if noise.get("classes") == 2 else LABELS).value
 
 
 def unrelated_labels(evidence: Evidence) -> Verdict | None:
     """Deviations by which neighbours and a linear map do better with the labels as they are than with shuffled ones;
     for data other than rows of features the validation score has its say too."""
     probe = evidence.probe("label_signal")
-    near, linear = (_number((probe or {}).get(key)) for key in ("near_z", "linear_z"))
+    near, linear = (number((probe or {}).get(key)) for key in ("near_z", "linear_z"))
     if probe is None or not (math.isfinite(near) and math.isfinite(linear)):
         return None
     statistics: dict[str, Any] = {"near_z": near, "linear_z": linear, "rows": probe.get("rows")}
     learned, memorised = _above_chance(evidence), _memorised(evidence)
     if learned is not None:
         statistics |= {"score_above_chance": learned, "loss_fallen": memorised}
-    unseen = max(near, linear) < SIGNAL.value and _number(probe.get("rows")) >= ENOUGH.value
+    unseen = max(near, linear) < SIGNAL.value and number(probe.get("rows")) >= ENOUGH.value
     flat = evidence.spec.get("kind") in ("table", "vector")
     useless = learned is not None and learned <= CHANCE.value and (flat or memorised)
     if not unseen or not (useless or (flat and learned is None)):
@@ -137,17 +138,17 @@ def _above_chance(evidence: Evidence) -> float | None:
     """Standard errors by which the best validation score so far lies above that of knowing nothing; None in warm-up."""
     done = [epoch for epoch in evidence.epochs if epoch.valid is not None]
     plan = evidence.probe("plan") or {}
-    planned, size = _number(plan.get("num_epochs")), _number(evidence.spec.get("num_valid"))
+    planned, size = number(plan.get("num_epochs")), number(evidence.spec.get("num_valid"))
     if len(done) < 2 or not size >= 20 or (len(done) < HALFWAY.value * planned and evidence.ended is None):
         return None
     rows: list[Mapping[str, Any]] = [epoch.valid for epoch in done if epoch.valid is not None]
     counts = evidence.spec.get("class_counts") or ()
     if evidence.task in ("classification", "binary") and counts:
         chance = max(counts) / max(1, sum(counts))
-        best = max((_number(row.get("accuracy")) for row in rows if row.get("accuracy") is not None), default=math.nan)
+        best = max((number(row.get("accuracy")) for row in rows if row.get("accuracy") is not None), default=math.nan)
         error = math.sqrt(max(chance * (1 - chance), 1e-9) / size)
         return (best - chance) / error if math.isfinite(best) else None
-    scores = [_number(row.get("r2")) for row in rows if row.get("r2") is not None]
+    scores = [number(row.get("r2")) for row in rows if row.get("r2") is not None]
     best = max((score for score in scores if math.isfinite(score)), default=math.nan)
     return best / (2 / math.sqrt(size)) if math.isfinite(best) else None
 
@@ -160,18 +161,14 @@ def _memorised(evidence: Evidence) -> bool:
 
 def _pairs(probe: Mapping[str, Any]) -> str:
     """The commonest confusion, where it is far commoner than an even spread over all pairs would make it."""
-    pairs, share = probe.get("pairs") or (), _number(probe.get("joint_share"))
-    classes = _number(probe.get("classes"))
+    pairs, share = probe.get("pairs") or (), number(probe.get("joint_share"))
+    classes = number(probe.get("classes"))
     if not pairs or not classes > 2 or not isinstance(pairs[0], list | tuple) or len(pairs[0]) != 3:
         return ""
     given, probable, part = pairs[0]
-    if not _number(part) > STANDS_OUT * share / (classes * (classes - 1)):
+    if not number(part) > STANDS_OUT * share / (classes * (classes - 1)):
         return ""
     return f", most often {given!r} where {probable!r} is likelier"
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan
 
 
 CHECKS = (

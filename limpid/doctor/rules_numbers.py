@@ -9,7 +9,8 @@ import statistics
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
-from limpid.doctor.layer_readings import facts_of, number, places_over_time, short
+from limpid.doctor.layer_readings import facts_of, places_over_time, short
+from limpid.doctor.numbers import number
 
 LOST = Threshold(0.5, "share of the weights with a gradient", "USERS.md N02", "ends of schedules lose more")
 ROUNDED = Threshold(2.0**-24, "change of a step over the weight", "half a unit in the last place of float32", "means")

@@ -7,7 +7,8 @@ import math
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Verdict
-from limpid.doctor.layer_readings import hidden, number, persistent, places_over_time, share_learned, short
+from limpid.doctor.layer_readings import hidden, persistent, places_over_time, share_learned, short
+from limpid.doctor.numbers import number
 from limpid.doctor.rules_signal_units import picture_of
 
 ALIKE = Threshold(0.98, "mean cosine between classes", "USERS.md S07", "ReLU layers start near 0.8")

@@ -10,15 +10,8 @@ from typing import Any
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
-from limpid.doctor.layer_readings import (
-    facts_of,
-    hidden,
-    number,
-    places_at_start,
-    places_over_time,
-    share_learned,
-    short,
-)
+from limpid.doctor.layer_readings import facts_of, hidden, places_at_start, places_over_time, share_learned, short
+from limpid.doctor.numbers import number
 
 VANISHED = Threshold(1e-3, "of the gradient at the other end", "AUTOTRAINER", "it is judged with the loss, not alone")
 GONE = Threshold(1e-4, "of the gradient at the other end", "torch's MLPs of 12 layers and more", "as above")

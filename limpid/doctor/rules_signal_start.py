@@ -7,7 +7,8 @@ import math
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
-from limpid.doctor.layer_readings import DATA, Places, count, hidden, number, places_at_start, short
+from limpid.doctor.layer_readings import DATA, Places, count, hidden, places_at_start, short
+from limpid.doctor.numbers import number
 
 TWINS = Threshold(0.5, "share of a layer's units", "half of the layer does nothing of its own", "few units")
 # Calibrated on MLPs of 3 to 20 layers: torch's own first weights reach 4e-4 in 8 layers, which still train well, and

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
-from limpid.doctor.layer_readings import hidden, number, persistent, places_over_time, share_learned, short
+from limpid.doctor.layer_readings import hidden, persistent, places_over_time, share_learned, short
+from limpid.doctor.numbers import number
 
 MANY_DEAD = Threshold(0.5, "share of a layer's units", "SMD; CS231n has 0.4", "over-sized layers live with it")
 SOME_DEAD = Threshold(0.2, "share of a layer's units", "USERS.md S05", "seldom matters by itself")

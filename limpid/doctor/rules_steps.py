@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
-from typing import Any
 
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Verdict
 from limpid.doctor.loss_course import course_of
 from limpid.doctor.movement import LONG_STEP, movement_of
+from limpid.doctor.numbers import comparable
 from limpid.doctor.rate_trial import trial_of
 
 MEMORY = Threshold(0.2, "steps that momentum looks back over those of the run", "USERS: a fifth", "none")
@@ -57,11 +56,11 @@ def warm_up(evidence: Evidence) -> Verdict | None:
     Without a race: a cold start whose first steps are long and lead uphill, in a run that hardly falls afterwards.
     """
     probe = evidence.probe("rate_race") or evidence.probe("start_race") or {}
-    trial, warmed = trial_of(evidence), _numbers(probe.get("warmed") or ())
+    trial, warmed = trial_of(evidence), comparable(probe.get("warmed") or ())
     if trial is None or not warmed:
         return _cold_start(evidence)
-    start = statistics.median(_numbers(probe["starts"]))
-    own = _numbers(probe["losses"][list(probe["factors"]).index(1.0)])
+    start = statistics.median(comparable(probe["starts"]))
+    own = comparable(probe["losses"][list(probe["factors"]).index(1.0)])
     best = start - min(*trial.medians, statistics.median(warmed))
     added = (min(start, statistics.median(own)) - statistics.median(warmed)) / best
     agreed = all(a < b for a, b in zip(warmed, own, strict=False))
@@ -121,8 +120,8 @@ def forgetting(evidence: Evidence) -> Verdict | None:
     """Lowest validation loss over the loss with the weights that the run began with, where these knew the task."""
     start = (evidence.header.get("model") or {}).get("start")
     probe = evidence.probe("loss_at_start") or {}
-    known, chance = _numbers([probe.get("loss"), probe.get("chance")])
-    losses = _numbers([epoch.valid.get("loss") for epoch in evidence.epochs if epoch.valid is not None])
+    known, chance = comparable([probe.get("loss"), probe.get("chance")])
+    losses = comparable([epoch.valid.get("loss") for epoch in evidence.epochs if epoch.valid is not None])
     if not start or math.isinf(known) or math.isinf(chance) or not (losses or evidence.ended is not None):
         return None
     lowest = min(losses, default=math.inf)
@@ -143,15 +142,6 @@ def forgetting(evidence: Evidence) -> Verdict | None:
 
 def _confirmed(text: str, value: float, threshold: float) -> Finding:
     return Finding(level="warning", symptom=text, value=value, threshold=threshold, sure="confirmed")
-
-
-def _numbers(values: Sequence[Any]) -> list[float]:
-    """Losses; what broke down is worse than any."""
-    return [float(v) if _is_number(v) else math.inf for v in values]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 CHECKS = (

@@ -7,7 +7,7 @@ from typing import Any
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Verdict
-from limpid.doctor.fit_figures import finite
+from limpid.doctor.numbers import finite
 
 BUSY = Threshold(0.05, "of the machine's measured arithmetic", "ours, by docs/LOG.md; SageMaker: 70 % utilisation", "-")
 ASIDE = Threshold(0.5, "of the whole time", "ours", "data are prepared once, which short runs feel")

@@ -8,7 +8,8 @@ from typing import Any
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence, Reading
 from limpid.doctor.finding import Finding, Picture, Verdict
-from limpid.doctor.layer_readings import facts_of, number, places_over_time, share_learned, short
+from limpid.doctor.layer_readings import facts_of, places_over_time, share_learned, short
+from limpid.doctor.numbers import number
 from limpid.doctor.rules_signal_units import picture_of
 
 GROWN = Threshold(8.0, "times the largest first weights, root mean square", "clinic: healthy 6.4", "torchmortem has 10")

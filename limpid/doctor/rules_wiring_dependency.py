@@ -9,6 +9,7 @@ from typing import Any
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
+from limpid.doctor.numbers import measured
 
 MIXED = Threshold(1e-3, "change / spread of the outputs", "ours; USERS has 1e-6 of a gradient", "float16")
 SHOWN = Threshold(1e-3, "variation over the rows before it is lost", "ours", "a vanishing signal is no cut")
@@ -20,7 +21,7 @@ MEMORISED = Threshold(0.9, "share of the way to the lowest loss", "ours; TheDeep
 def mixed_samples(evidence: Evidence) -> Verdict | None:
     """Largest change of an answer when other rows of its batch are exchanged, over the spread of the answers."""
     probe = evidence.probe("dependency")
-    others = None if probe is None else _number(probe.get("others"))
+    others = None if probe is None else measured(probe.get("others"))
     if probe is None or others is None:
         return None
     if others <= MIXED.value:
@@ -39,9 +40,9 @@ def mixed_samples(evidence: Evidence) -> Verdict | None:
 def broken_causality(evidence: Evidence) -> Verdict | None:
     """Change of early answers when later tokens do, where the next token is wanted; and targets that are the input."""
     probe = evidence.probe("dependency")
-    if probe is None or _number(probe.get("is_next")) is None:
+    if probe is None or measured(probe.get("is_next")) is None:
         return None
-    future, following, same = (_number(probe.get(key)) or 0.0 for key in ("future", "is_next", "is_same"))
+    future, following, same = (measured(probe.get(key)) or 0.0 for key in ("future", "is_next", "is_same"))
     statistics = {"future": future, "is_next": following, "is_same": same}
     said = []
     if following >= NEXT.value and future > MIXED.value and probe.get("future_varies"):
@@ -61,15 +62,15 @@ def ignored_input(evidence: Evidence) -> Verdict | None:
     """Rows that differ at the input and not at the output; and a loss that is no lower than with others' inputs."""
     wiring = evidence.probe("dependency")
     learned = evidence.probe("input_matters")
-    if (wiring is None or _number(wiring.get("input_varies")) is None) and learned is None:
+    if (wiring is None or measured(wiring.get("input_varies")) is None) and learned is None:
         return None
     wiring = wiring or {}
     findings = [*_cut(wiring)]
     statistics = {key: wiring.get(key) for key in ("input_varies", "output_varies", "cut", "before_cut")}
-    gain, error = (None if learned is None else _number(learned.get(key)) for key in ("gain", "error"))
+    gain, error = (None if learned is None else measured(learned.get(key)) for key in ("gain", "error"))
     if learned is not None and gain is not None and error is not None:
         statistics |= {"gain": gain, "error": error}
-        own = _number(learned.get("own")) or 0.0
+        own = measured(learned.get("own")) or 0.0
         if not findings and gain <= max(SIGMAS.value * error, 1e-6 * abs(own)):
             text = f"With others' inputs the loss is {own + gain:.3g}, with the rows' own {own:.3g}: no better yet."
             limit, n = SIGMAS.value * error, learned.get("n")
@@ -78,11 +79,11 @@ def ignored_input(evidence: Evidence) -> Verdict | None:
 
 
 def _cut(wiring: Mapping[str, Any]) -> list[Finding]:
-    varies, answers = _number(wiring.get("input_varies")), _number(wiring.get("output_varies"))
+    varies, answers = measured(wiring.get("input_varies")), measured(wiring.get("output_varies"))
     if varies == 0:
         text = "All rows of a batch have the same input."
         return [Finding(level="warning", symptom=text, value=0.0, threshold=0.0, where="input", n=wiring.get("n"))]
-    before, given = _number(wiring.get("before_cut")), _number(wiring.get("given"))
+    before, given = measured(wiring.get("before_cut")), measured(wiring.get("given"))
     if varies is None or answers != 0 or before is None or before < SHOWN.value or given is None or given > 0:
         return []
     place = str(wiring.get("cut") or "")
@@ -94,7 +95,7 @@ def _cut(wiring: Mapping[str, Any]) -> list[Finding]:
 def memorised(evidence: Evidence) -> Verdict | None:
     """(L_first - L_lowest) / (L_first - L_floor) of a copy that learned a few fixed rows by themselves."""
     probe = evidence.probe("overfit_batch")
-    share = None if probe is None else _number(probe.get("share"))
+    share = None if probe is None else measured(probe.get("share"))
     if probe is None or share is None:
         return None
     statistics = {key: probe.get(key) for key in ("first", "last", "floor", "share", "steps", "lr", "n")}
@@ -107,8 +108,8 @@ def memorised(evidence: Evidence) -> Verdict | None:
         level="warning",
         symptom=(
             f"A copy could not memorise {probe.get('n')} rows in {probe.get('steps')} steps: its loss went from "
-            f"{_number(probe.get('first')) or math.nan:.3g} to {_number(probe.get('last')) or math.nan:.3g}, and "
-            f"{_number(probe.get('floor')) or 0.0:.3g} is possible."
+            f"{measured(probe.get('first')) or math.nan:.3g} to {measured(probe.get('last')) or math.nan:.3g}, and "
+            f"{measured(probe.get('floor')) or 0.0:.3g} is possible."
         ),
         value=share,
         threshold=MEMORISED.value,
@@ -117,10 +118,6 @@ def memorised(evidence: Evidence) -> Verdict | None:
         picture=picture if losses else None,
     )
     return Verdict(statistics, (finding,))
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not math.isnan(value) else None
 
 
 CHECKS = (

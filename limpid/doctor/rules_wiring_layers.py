@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
+from limpid.doctor.numbers import is_number
 
 WRONG = Threshold(1e-2, "relative error of a slope", "CS231n: above 1e-2 the gradient is probably wrong", "kinks")
 DROPPED = Threshold(0.5, "share of the units", "UMLAUT", "wide dense layers of 2012 used 0.5 itself")
@@ -23,7 +23,7 @@ Layer = Mapping[str, Any]
 def wrong_gradient(evidence: Evidence) -> Verdict | None:
     """|n - a| / max(|n|, |a|) of the slope n by central differences and the slope a by backward(), tensor by tensor."""
     probe = evidence.probe("gradient_check")
-    errors = {} if probe is None else {k: v for k, v in (probe.get("errors") or {}).items() if _is_number(v)}
+    errors = {} if probe is None else {k: v for k, v in (probe.get("errors") or {}).items() if is_number(v)}
     if not errors:
         return None
     worst = max(errors.values())
@@ -85,7 +85,7 @@ def _kinds(probe: Mapping[str, Any], layers: list[Layer]) -> list[tuple[str, lis
         ),
         (
             f"A dropout of more than {DROPPED.value:g} leaves little to learn from.",
-            named(DROPOUTS, lambda layer, _: _is_number(layer.get("p")) and layer["p"] > DROPPED.value),
+            named(DROPOUTS, lambda layer, _: is_number(layer.get("p")) and layer["p"] > DROPPED.value),
         ),
         (
             "All weights of a layer start equal.",
@@ -98,10 +98,6 @@ def _kinds(probe: Mapping[str, Any], layers: list[Layer]) -> list[tuple[str, lis
         ),
         ("Weight decay pulls at biases or gains.", [str(name) for name in probe.get("decayed") or ()]),
     ]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 CHECKS = (

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Verdict
+from limpid.doctor.numbers import finite
 
 STALE = Threshold(0.5, "share of the steps", "structural: 0 or 1 in practice", "none")
 FIRST_STEPS = Threshold(10, "steps", "ours", "none")
@@ -22,7 +20,7 @@ def accumulating(evidence: Evidence) -> Verdict | None:
     readings = evidence.readings("accumulation")
     if not readings:
         return None
-    steps, stale = (_number(readings[-1].values.get(key)) for key in ("steps", "stale"))
+    steps, stale = (finite(readings[-1].values.get(key)) for key in ("steps", "stale"))
     if not steps or stale is None:
         return None
     share = stale / steps
@@ -44,7 +42,7 @@ def data_order(evidence: Evidence) -> Verdict | None:
     if not readings:
         return None
     row = readings[-1].values
-    seen, distinct, low = (_number(row.get(key)) for key in ("seen", "distinct", "low_entropy"))
+    seen, distinct, low = (finite(row.get(key)) for key in ("seen", "distinct", "low_entropy"))
     if not seen or distinct is None:
         return None
     statistics = {"seen": seen, "distinct": distinct, "low_entropy": low, "repeats": row.get("repeats")}
@@ -61,10 +59,6 @@ def data_order(evidence: Evidence) -> Verdict | None:
         text = "Every epoch goes through the same batches in the same order."
         return Verdict(statistics, (Finding(level="note", symptom=text, value=1, threshold=0, n=int(seen)),))
     return Verdict(statistics)
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 CHECKS = (

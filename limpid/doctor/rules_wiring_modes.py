@@ -8,6 +8,7 @@ from typing import Any
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence, Row
 from limpid.doctor.finding import Finding, Picture, Verdict
+from limpid.doctor.numbers import measured
 
 REPEAT = Threshold(1e-4, "change / spread of the outputs", "ours; rounding is 1e-6", "atomic sums on a GPU")
 PASSES = Threshold(3, "passes", "ours", "a single pass may be somebody's experiment")
@@ -30,7 +31,7 @@ def forgotten_mode(evidence: Evidence) -> Verdict | None:
 
 
 def _restless(probe: Row) -> list[Finding]:
-    repeat = _number(probe.get("repeat"))
+    repeat = measured(probe.get("repeat"))
     if repeat is None or repeat <= REPEAT.value:
         return []
     text = f"In evaluation mode the same rows get other answers each time: {repeat:.2g} of the spread apart."
@@ -89,7 +90,7 @@ def wrong_statistics(evidence: Evidence) -> Verdict | None:
     layers = (probe or {}).get("layers") or {}
     if not readings or "norm" not in (layers.values() if isinstance(layers, dict) else ()):
         return None
-    pairs = [(r.step, _number(r.values.get("train")), _number(r.values.get("eval"))) for r in readings]
+    pairs = [(r.step, measured(r.values.get("train")), measured(r.values.get("eval"))) for r in readings]
     known = [(step, train, held) for step, train, held in pairs if train is not None and held is not None]
     if len(known) < RECENT:
         return None
@@ -123,10 +124,6 @@ def _last(evidence: Evidence, name: str) -> Row | None:
 def _count(row: Row, key: str) -> int:
     value = row.get(key)
     return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not math.isnan(value) else None
 
 
 CHECKS = (

@@ -9,6 +9,7 @@ from typing import Any
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Verdict
+from limpid.doctor.numbers import finite, number
 
 SUMS = Threshold(1e-3, "distance of the sums over the classes from 1", "rounding of float32 over many classes", "none")
 EDGE = Threshold(1e-4, "overshoot of a range", "rounding", "none")
@@ -28,7 +29,7 @@ def softmax_twice(evidence: Evidence) -> Verdict | None:
     if probe is None or probe.get("wants") not in ("logits", "logit"):
         return None
     low, high, width = _range(probe)
-    sums = _finite(probe.get("sum_distance"))
+    sums = finite(probe.get("sum_distance"))
     inside = -EDGE.value <= low and high <= 1 + EDGE.value and width > WIDE.value
     statistics = {"low": low, "high": high, "sum_distance": sums, "wants": probe["wants"]}
     if not inside:
@@ -59,8 +60,8 @@ def missing_softmax(evidence: Evidence) -> Verdict | None:
     if probe is None or probe.get("wants") not in ("probabilities", "log-probabilities"):
         return None
     logs = probe["wants"] == "log-probabilities"
-    low, high = _number(probe.get("min")), _number(probe.get("max"))
-    sums = _finite(probe.get("exp_sum_distance"))
+    low, high = number(probe.get("min")), number(probe.get("max"))
+    sums = finite(probe.get("exp_sum_distance"))
     statistics = {"min": low, "max": high, "exp_sum_distance": sums, "wants": probe["wants"]}
     outside = high > EDGE.value if logs else low < -EDGE.value or high > 1 + EDGE.value
     unnormed = logs and sums is not None and sums > 0.1
@@ -91,7 +92,7 @@ def wrong_head(evidence: Evidence) -> Verdict | None:
     said: list[tuple[str, str, float, float]] = []
     if wants == "logits" and len(shape) > 1 and shape[-1] == 1:
         said.append(("stop", "Softmax over one output is 1 whatever the network says: the loss is always 0.", 1, 2))
-    labels = _finite(probe.get("target_sum_distance"))
+    labels = finite(probe.get("target_sum_distance"))
     if wants == "logits" and labels is not None and labels > 0.01 and not probe.get("target_integer"):
         text = "Rows of the target do not add up to 1, so several labels may hold at once; softmax lets them compete."
         said.append(("warning", text, labels, 0.01))
@@ -118,7 +119,7 @@ def broadcast(evidence: Evidence) -> Verdict | None:
     if probe is None or not probe.get("shape"):
         return None
     shape, target = list(probe["shape"]), list(probe.get("target_shape") or [])
-    loss, reshaped = _finite(probe.get("loss")), _finite(probe.get("reshaped_loss"))
+    loss, reshaped = finite(probe.get("loss")), finite(probe.get("reshaped_loss"))
     statistics = {"outputs": shape, "target": target, "loss": loss, "reshaped_loss": reshaped}
     if loss is None or reshaped is None or shape == target:
         return Verdict(statistics)
@@ -141,27 +142,18 @@ def _outputs(evidence: Evidence) -> Row | None:
 
 
 def _range(probe: Row) -> tuple[float, float, float]:
-    low, high = _number(probe.get("low")), _number(probe.get("high"))
+    low, high = number(probe.get("low")), number(probe.get("high"))
     return low, high, high - low
 
 
 def _beyond(probe: Row, low: float, high: float) -> float:
     """Share of the target's range that lies outside of the head's, where the head is bounded on that side."""
-    first, last = _finite(probe.get("held_min")), _finite(probe.get("held_max"))
+    first, last = finite(probe.get("held_min")), finite(probe.get("held_max"))
     if first is None or last is None or last <= first:
         return 0.0
     bounded_below, bounded_above = low >= -1 - EDGE.value, high <= 1 + EDGE.value
     outside = max(0.0, low - first) * bounded_below + max(0.0, last - high) * bounded_above
     return outside / (last - first)
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan
-
-
-def _finite(value: Any) -> float | None:
-    number = _number(value)
-    return number if math.isfinite(number) else None
 
 
 def _text(shape: list[int]) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
+from limpid.doctor.numbers import measured
 
 SMALL_RATE = Threshold(0.01, "share of the peak rate", "ours", "none")
 HALF = Threshold(0.5, "share of the run's steps", "ours", "fine-tuning at the end on purpose")
@@ -67,12 +67,12 @@ def _climbs(shares: list[float]) -> int:
 
 def clipping(evidence: Evidence) -> Verdict | None:
     """Share of the readings whose gradient was longer than the limit, before it was cut."""
-    limit = _number(evidence.option("optim.clip_norm"))
+    limit = measured(evidence.option("optim.clip_norm"))
     if limit is None:
         return None
     totals = []
     for reading in evidence.readings("grad_norm"):
-        norms = [_number(v) for v in reading.values.values()]
+        norms = [measured(v) for v in reading.values.values()]
         if norms and all(v is not None and math.isfinite(v) for v in norms):
             totals.append(math.sqrt(sum(v * v for v in norms if v is not None)))
     if len(totals) < FEWEST_READINGS:
@@ -98,7 +98,7 @@ def reported_figures(evidence: Evidence) -> Verdict | None:
     """The result's accuracy, or root of the mean squared error, against that of the stored predictions."""
     result, arrays = evidence.result, evidence.predictions
     name = {"classification": "accuracy", "binary": "accuracy", "regression": "rmse"}.get(evidence.task, "")
-    stated = None if result is None else _number(result.get(name))
+    stated = None if result is None else measured(result.get(name))
     if stated is None or not arrays or not {"target", "prediction"} <= set(arrays):
         return None
     truth, answer = np.asarray(arrays["target"]), np.asarray(arrays["prediction"])
@@ -120,10 +120,6 @@ def reported_figures(evidence: Evidence) -> Verdict | None:
         n=truth.size,
     )
     return Verdict(statistics, (finding,))
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not math.isnan(value) else None
 
 
 CHECKS = (

@@ -26,6 +26,7 @@ from limpid.doctor.checks import CHECKS
 from limpid.doctor.diagnosis import Diagnosis, judge
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding
+from limpid.doctor.told import Told
 from limpid.errors import ConfigError
 from limpid.probes.loss_form import wanted_by
 from limpid.probes.modes import sensitive
@@ -46,8 +47,6 @@ TASKS = {
     "numbers": "regression",
     "log-probabilities": "classification",
 }
-
-
 AFTERWARDS = ("input_matters",)  # what can be asked of a trained network in a moment
 PATIENCE = 10  # steps without a loss that was seen
 UNHEARD = "No loss was seen: hand it over as loss=, or call doctor.loss(outputs, target) in its place."
@@ -83,7 +82,7 @@ class Doctor:
         self.model, self.optimizer, self.quiet = model, optimizer, quiet
         self._criterion: Callable[..., Any] | None = loss
         self._rows: list[dict[str, Any]] = []
-        self._told: set[tuple[str, str]] = set()
+        self._told = Told()
         self._next, self._probed, self._closed, self._repeatable = 1, False, False, False
         self._monitors: Monitors | None = None
         losses = [m for m in model.modules() if isinstance(m, nn.modules.loss._Loss)] if loss is None else [loss]
@@ -118,6 +117,7 @@ class Doctor:
     def rows(self) -> list[dict[str, Any]]:
         """Everything that was measured, as rows of a record."""
         watch = self._watch
+        watch.read()
         watched = {"passes": {**watch.passes, "layers": sensitive(self.model)}, "batches": watch.order.row()}
         if watch.step:
             watched["accumulation"] = {"steps": watch.step, "stale": watch.stale}
@@ -137,6 +137,7 @@ class Doctor:
     def report(self) -> str:
         """Findings with cause, remedy and evidence, and what was checked without finding anything."""
         lines = diagnosis_lines(self.diagnosis.to_row())
+        lines += [f"note: {row['text']}" for row in self._rows if row["kind"] == "note"]
         if self._watch.step and self._watch.seen is None:
             lines.append(UNHEARD)
         return "\n".join(lines)
@@ -271,11 +272,9 @@ class Doctor:
         self._tell(judge(Evidence(self._header(), self.rows), checks).findings)
 
     def _tell(self, findings: Iterable[Finding]) -> None:
-        for finding in findings:
-            if (finding.code, finding.where) not in self._told and finding.level != "note":
-                self._told.add((finding.code, finding.where))
-                if not self.quiet:
-                    print(finding_line({"step": self._watch.step or None} | finding.to_row()), file=sys.stderr)
+        for finding in self._told.news(findings):
+            if finding.level != "note" and not finding.because and not self.quiet:
+                print(finding_line({"step": self._watch.step or None} | finding.to_row()), file=sys.stderr)
 
     def _header(self) -> dict[str, Any]:
         """As much of a run's header as is known of somebody else's loop."""

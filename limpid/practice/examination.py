@@ -21,7 +21,8 @@ from limpid.data.shuffle import epoch_order
 from limpid.doctor.checks import CHECKS
 from limpid.doctor.diagnosis import Diagnosis, judge
 from limpid.doctor.evidence import Evidence
-from limpid.doctor.finding import LEVELS, Finding
+from limpid.doctor.finding import Finding
+from limpid.doctor.told import Told
 from limpid.models.registry import build_model
 from limpid.probes.probe import Probe, measure
 from limpid.probes.registry import PROBES
@@ -48,7 +49,7 @@ class Examiner:
     def __init__(self, run: Run, observer: Any) -> None:
         self.run, self.observer = run, observer
         self.rows: list[Mapping[str, Any]] = [row for row in run.events() if row["kind"] in KEPT_KINDS]
-        self._told = {(row["code"], row.get("where", "")): row["level"] for row in run.events("finding")}
+        self._told = Told(Finding.from_row(row) for row in run.events("finding"))
         self._measure_fixed: Callable[[int], Mapping[str, float] | None] = lambda epoch: None
 
     def add(self, kind: str, **fields: Any) -> None:
@@ -122,12 +123,9 @@ class Examiner:
         self._tell(judge(Evidence(self.run.header, self.rows), checks).findings)
 
     def _tell(self, findings: Iterable[Finding]) -> None:
-        for finding in findings:
-            place = (finding.code, finding.where)
-            if place not in self._told or LEVELS.index(finding.level) > LEVELS.index(self._told[place]):
-                self._told[place] = finding.level
-                self.add("finding", **finding.to_row())
-                self.observer.finding(finding)
+        for finding in self._told.news(findings):
+            self.add("finding", **finding.to_row())
+            self.observer.finding(finding)
 
 
 def _fixed_measure(
@@ -201,8 +199,7 @@ def probe_batch(wiring: Wiring, count: int) -> Batch:
 
 def check_wiring(wiring: Wiring, given: Config) -> Diagnosis:
     """Measure everything that can be measured before training, and ask every check that needs no more."""
-    rows: list[dict[str, Any]] = []
     chosen: Iterable[Probe] = (probe for probe in PROBES if probe.when in ("before", "check"))
-    rows += [{"kind": "probe", **row} for row in measure(subject_of(wiring), chosen)]
+    rows = [{"kind": "probe", **row} for row in measure(subject_of(wiring), chosen)]
     evidence = Evidence(wiring.header(given), rows)
     return judge(evidence, [check for check in CHECKS.values() if check.when == "before"])

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from limpid.config_reader import config_from_dict
 from limpid.deploy.trained import best_weights, fill
 from limpid.doctor.diagnosis import Diagnosis, judge
 from limpid.doctor.evidence import Evidence
-from limpid.errors import LimpidError, RecordError
-from limpid.opening import read_data
+from limpid.errors import LimpidError
+from limpid.opening import recorded_data
 from limpid.practice.examination import subject_of
 from limpid.probes.probe import Probe, measure
 from limpid.probes.registry import PROBES
@@ -63,17 +61,8 @@ def rewired(run: Run, source: Any = None, y: Any = None, module: nn.Module | Non
 
     Raises RecordError where the data are not at hand or not the same, CheckpointError without weights that verify.
     """
-    config = config_from_dict(run.header["config"], origin=f"{run.path}/run.json")
-    source = config.data.source if source is None else source
-    if source is None:
-        raise RecordError(f"{run.path} was trained on data handed over in Python; hand over the same data.")
-    if config.model.name.startswith("module:") and module is None:
-        raise RecordError(f"{run.path} was trained with a module of your own; hand it over too.")
+    config, dataset = recorded_data(run, source, y, module)
     step, weights = best_weights(run)
-    dataset = read_data(source, config, y, module)
-    if dataset.fingerprint != run.header["fingerprint"]:
-        place = f"at {source}" if isinstance(source, str | Path) else "handed over"
-        raise RecordError(f"{run.path}: the data {place} are not those that the run was trained on.")
     model = config.model.model_copy(update={"pretrained": False, "compile": "off"})
     wiring = wire(config.model_copy(update={"model": model}), dataset, module=module)
     fill(wiring.network, weights, where=f"{run.path}, checkpoint of step {step}")

@@ -8,7 +8,6 @@ Shapes: N training images, M validation images.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,14 +16,12 @@ from torch import Tensor
 
 from limpid.data.augment import build_augment
 from limpid.probes.data_sample import DataSample, sample_split
-from limpid.probes.flat_rows import choose_rows
-from limpid.probes.retraining import affordable_steps, retrain
-from limpid.probes.slices import row_errors
+from limpid.probes.retraining import affordable_steps
 from limpid.probes.subject import Subject
+from limpid.probes.twin_errors import twin_errors
 
 ROWS = 1000
 EPOCHS = 8  # of which none may change an image like the first; a mirror alone does so once in 256
-VALID_ROWS = 5000
 # Changes that can make another thing of what is shown, and from where on; the price of two trainings is paid for them.
 STRONG = {"rotation": 45.0, "translate": 0.3, "shear": 40.0, "stretch": 0.5}
 LEAST_AREA = 0.2  # of a scale crop
@@ -61,22 +58,7 @@ def measure_without(subject: Subject) -> dict[str, Any] | None:
     steps = affordable_steps(subject) if options else None
     if steps is None:
         return None
-    twin, free = retrain(subject, {}, steps=steps), retrain(subject, options, steps=steps)
-    if twin is None or free is None:
-        return None
-    index_M = choose_rows(dataset.valid, VALID_ROWS)
-    errors_M, free_M = row_errors(twin[0], index_M), row_errors(free[0], index_M)
-    difference_M = errors_M - free_M
-    spread = difference_M.std(correction=1).item() if len(index_M) > 1 else math.inf
-    return {
-        "options": sorted(name.replace("__", ".") for name in options),
-        "n": len(index_M),
-        "steps": steps,
-        "error": errors_M.mean().item(),
-        "free_error": free_M.mean().item(),
-        "gain": difference_M.mean().item(),
-        "se": spread / math.sqrt(len(index_M)),
-    }
+    return twin_errors(subject, options, steps)
 
 
 def strong_changes(subject: Subject) -> dict[str, Any]:

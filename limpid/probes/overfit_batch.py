@@ -79,7 +79,7 @@ def _way(first: float, loss: float, floor: float) -> float:
 
 def _different(subject: Subject) -> Tensor:
     """Up to ROWS rows whose inputs differ: equal ones with different targets cannot be told apart by anything."""
-    flat = torch.cat([x.flatten(1).double() for x in subject.inputs], dim=1)
+    flat = torch.cat([x.reshape(len(x), -1).double() for x in subject.inputs], dim=1)
     kept: list[int] = []
     for row in range(len(flat)):
         if not any(torch.equal(flat[row], flat[other]) for other in kept):

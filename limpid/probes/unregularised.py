@@ -5,17 +5,14 @@ Source: the verify probe of over-regularisation, error with lambda / 10, dropout
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from limpid.probes.flat_rows import choose_rows
-from limpid.probes.retraining import affordable_steps, retrain
-from limpid.probes.slices import row_errors
+from limpid.probes.retraining import affordable_steps
 from limpid.probes.subject import Subject
+from limpid.probes.twin_errors import twin_errors
 
 # What is worth the price of two trainings: milder settings cannot keep a network from learning.
 STRONG_DROPOUT, STRONG_SMOOTHING, STRONG_SHRINKAGE = 0.4, 0.3, 0.5
-VALID_ROWS = 5000
 
 
 def measure(subject: Subject) -> dict[str, Any] | None:
@@ -29,22 +26,7 @@ def measure(subject: Subject) -> dict[str, Any] | None:
     options = {} if steps is None else strong_options(subject, steps)
     if steps is None or not options:
         return None
-    twin, free = retrain(subject, {}, steps=steps), retrain(subject, options, steps=steps)
-    if twin is None or free is None:
-        return None
-    index_M = choose_rows(dataset.valid, VALID_ROWS)
-    errors_M, free_M = row_errors(twin[0], index_M), row_errors(free[0], index_M)
-    difference_M = errors_M - free_M
-    spread = difference_M.std(correction=1).item() if len(index_M) > 1 else math.inf
-    return {
-        "options": sorted(name.replace("__", ".") for name in options),
-        "n": len(index_M),
-        "steps": steps,
-        "error": errors_M.mean().item(),
-        "free_error": free_M.mean().item(),
-        "gain": difference_M.mean().item(),
-        "se": spread / math.sqrt(len(index_M)),
-    }
+    return twin_errors(subject, options, steps)
 
 
 def strong_options(subject: Subject, steps: int) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from limpid.training.batch_order import BatchOrder
 
+UNREAD = 64  # steps whose losses stay on the device before they are read together, because reading one waits for it
 MOST_STEPS = 500  # rows of single steps that are kept; every second one is dropped when there are more
 
 
@@ -91,6 +92,7 @@ class LoopWatch:
         self._inside = 0  # depth of calls
         self._call: tuple[nn.Module, tuple[Any, ...], Any] | None = None
         self._pending: list[tuple[Tensor, int]] = []  # losses of batches since the last step
+        self._unread: list[tuple[int, float, list[tuple[Tensor, int]]]] = []  # step, rate, losses of its batches
         self._train, self._valid = Mean(), Mean()
         self._handles: list[Any] = [
             self.optimizer.register_step_pre_hook(lambda *_: self._before()),
@@ -187,24 +189,35 @@ class LoopWatch:
         self._cleared = False
         self.step += 1
         if self._pending:
-            losses = torch.stack([loss.float() for loss, _ in self._pending]).tolist()
-            for loss, (_, rows) in zip(losses, self._pending, strict=True):
-                self._train.add(loss, rows)
-            self._record(sum(losses) / len(losses))
-            self._pending.clear()
+            self._unread.append((self.step, float(self.optimizer.param_groups[0]["lr"]), self._pending))
+            self._pending = []
+            if len(self._unread) >= UNREAD:
+                self.read()
         self.after_step(self.step)
 
-    def _record(self, loss: float) -> None:
-        if self.step % self._stride:
+    def read(self) -> None:
+        """Take the losses of the last steps from the device; `curve` and `epochs` are up to date then."""
+        unread, self._unread = self._unread, []
+        if not unread:
             return
-        lr = float(self.optimizer.param_groups[0]["lr"])
-        self.curve.append({"kind": "metric", "split": "train_step", "step": self.step, "loss": loss, "lr": lr})
+        values = iter(torch.stack([loss.float() for *_, batches in unread for loss, _ in batches]).tolist())
+        for step, lr, batches in unread:
+            losses = [next(values) for _ in batches]
+            for loss, (_, rows) in zip(losses, batches, strict=True):
+                self._train.add(loss, rows)
+            self._record(step, lr, sum(losses) / len(losses))
+
+    def _record(self, step: int, lr: float, loss: float) -> None:
+        if step % self._stride:
+            return
+        self.curve.append({"kind": "metric", "split": "train_step", "step": step, "loss": loss, "lr": lr})
         if len(self.curve) > MOST_STEPS:
             self._stride *= 2
             self.curve = [row for row in self.curve if row["step"] % self._stride == 0]
 
     def _close_epoch(self) -> None:
         """A validation is over: what was seen since the one before is an epoch."""
+        self.read()
         if self._valid.rows and self._train.rows:
             epoch = 1 + len(self.epochs) // 2
             lr = float(self.optimizer.param_groups[0]["lr"])

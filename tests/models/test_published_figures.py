@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import nn
 
-from limpid.catalogue.models import MODELS
 from limpid.catalogue.optimizers import OPTIMIZERS
 from limpid.config import DataConfig, ModelConfig
 from limpid.data.named import load_named
@@ -160,8 +159,3 @@ def test_sizes_of_mnist_and_cifar(name: str, side: int) -> None:
     assert test is not None
     assert (len(data.train), len(test), len(data.spec.classes)) == (60_000 if side == 28 else 50_000, 10_000, 10)
     assert data.spec.input_shape[1:] == (side, side)
-
-
-def test_every_published_figure_has_its_unit() -> None:
-    for part in MODELS.values():
-        assert all(key and value for key, value in part.published.items()), part.name
