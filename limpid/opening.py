@@ -52,8 +52,13 @@ def wire_new(
 
 
 def read_data(source: Any, config: Config, y: Any, module: nn.Module | None) -> Dataset:
-    codes = module is None and takes_codes("mlp" if config.model.name == "auto" else config.model.name)
+    codes = module is None and reads_codes(config)
     return load_data(source, config.data, seed=config.training.seed, takes_codes=codes, y=y)
+
+
+def reads_codes(config: Config) -> bool:
+    """Whether categories are read as codes for embeddings, because the named model takes them so."""
+    return takes_codes("mlp" if config.model.name == "auto" else config.model.name)
 
 
 def refuse_early(config: RecordConfig) -> None:

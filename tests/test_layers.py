@@ -25,20 +25,22 @@ FOLDERS = {
     "models",
     "objectives",
     "optim",
+    "population",
     "practice",
     "probes",
     "record",
     "training",
     "reporting",
+    "search",
     "deploy",
 }
-PARTS = FOLDERS - {"commands", "practice"}  # what a run is wired from
+PARTS = FOLDERS - {"commands", "population", "practice", "search"}  # what a run is wired from
 # Folder, or module at the root -> the folders and root modules that it may import; itself is always allowed.
 MAY_IMPORT = {
     "__init__": BASE
     | FOLDERS
     # types only; test_public_list.py holds it to that
-    | {"config_reader", "estimators", "finished", "practice", "workbench"},
+    | {"config_reader", "estimators", "finished", "workbench"},
     "__main__": {"cli"},
     "errors": set(),
     "catalogue": {"errors"},
@@ -64,7 +66,9 @@ MAY_IMPORT = {
     "scoring": BASE | PARTS | {"wiring"},
     "members": BASE | PARTS | {"start", "wiring"},
     "opening": BASE | PARTS | {"config_reader", "members", "recipe", "start", "wiring"},
-    "practice": BASE | PARTS | {"config_reader", "opening", "start", "wiring"},
+    "population": BASE | PARTS | {"config_reader", "opening", "start", "wiring"},
+    "practice": BASE | PARTS | {"config_reader", "opening", "population", "start", "wiring"},
+    "search": BASE | PARTS | {"config_reader", "opening", "population", "scoring", "start", "wiring"},
     "workbench": BASE | FOLDERS | {"config_reader", "members", "opening", "practice", "scoring", "wiring"},
     "finished": {"record", "reporting", "deploy"},
     "fitting": BASE | PARTS | {"wiring"},
@@ -103,13 +107,28 @@ NO_TORCH = {
 # They cost start-up time, so they are imported inside the function that needs them. numpy and pydantic are not here;
 # torch is the business of NO_TORCH.
 HEAVY = {
-    *("PIL", "jinja2", "mlflow", "onnx", "onnxruntime", "onnxscript", "pandas", "plotly", "polars", "pyarrow", "rich"),
+    *(
+        "PIL",
+        "jinja2",
+        "mlflow",
+        "onnx",
+        "onnxruntime",
+        "onnxscript",
+        "optuna",
+        "pandas",
+        "plotly",
+        "polars",
+        "pyarrow",
+        "ray",
+        "rich",
+    ),
     *("safetensors", "scipy", "sklearn", "tensorboard", "timm", "torchvision", "typer"),
 }
 HEAVY_BY_NATURE = {
     "cli": {"typer"},  # it is a typer application
     "commands": {"typer"},
     "estimators": {"sklearn"},  # they are scikit-learn classes, and the file itself is loaded on first use
+    "search": {"optuna"},
     "training": {"safetensors"},
     "deploy": {"safetensors"},
 }

@@ -1,0 +1,47 @@
+"""The data that members share: read once for each way to read them, split by the population's seed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from limpid.config import Config
+from limpid.config_reader import with_options
+from limpid.data.bootstrap import bootstrap_index, resample
+from limpid.data.dataset import Dataset
+from limpid.opening import read_data, reads_codes
+from limpid.population.member import Member
+from limpid.start import load_start
+from limpid.wiring import Wiring, wire
+
+
+class Ground:
+    """Data sets of one source, without their test splits: no member ever sees one.
+
+    Args:
+        source: of the data, where they were handed over in Python or not as config.data.source says.
+        y: targets, where they were handed over beside it.
+        seed: of the split, the same for every member.
+    """
+
+    def __init__(self, source: Any = None, y: Any = None, *, seed: int = 0) -> None:
+        self.source, self.y, self.seed = source, y, seed
+        self._datasets: dict[str, Dataset] = {}
+
+    def dataset(self, config: Config) -> Dataset:
+        """The data as this configuration reads them. Raises DataError when they cannot be used."""
+        key = json.dumps([config.data.model_dump(mode="json"), reads_codes(config)], sort_keys=True)
+        if key not in self._datasets:
+            source = config.data.source if self.source is None else self.source
+            dataset = read_data(source, with_options(config, {"seed": self.seed}), self.y, None)
+            self._datasets[key] = replace(dataset, make_test=lambda: None)
+        return self._datasets[key]
+
+    def wiring(self, member: Member) -> Wiring:
+        """The parts of one member. Raises a LimpidError where it cannot be built."""
+        config, dataset = member.config, self.dataset(member.config)
+        if member.bootstrap is not None:
+            index_N = bootstrap_index(len(dataset.train), member.bootstrap)
+            dataset = replace(dataset, train=resample(dataset.train, index_N))
+        return wire(config, dataset, start=load_start(config.model.start) if config.model.start else None)
