@@ -79,7 +79,7 @@ def test_pictures_by_channel_and_by_pixel(per: str) -> None:
     np.testing.assert_allclose(z.numpy(), expected, atol=1e-4)
 
 
-@pytest.mark.spec("F4", "X25")
+@pytest.mark.spec("F4", "X25", "K54")
 def test_decorrelate_and_whiten_by_the_repaired_formulas() -> None:
     random = np.random.default_rng(0)
     X = random.normal(size=(500, 6)) @ random.normal(size=(6, 6)) + 3
@@ -203,7 +203,7 @@ def test_what_means_nothing_is_refused() -> None:
         load(np.zeros((8, 3, 4), np.float32), scale="minmax")
 
 
-@pytest.mark.spec("F6", "X26")
+@pytest.mark.spec("F6", "X26", "K54")
 def test_both_deviations_of_cifar10_are_there() -> None:
     """The pooled deviation holds the spread between images too, so it is the larger one in every channel."""
     assert CIFAR10_STD_WITHIN_IMAGES == (0.2023, 0.1994, 0.2010)

@@ -260,6 +260,24 @@ def test_batch_normalisation_per_channel_has_the_right_gradient() -> None:
     )
 
 
+@pytest.mark.spec("X8")
+def test_gain_and_shift_of_batch_norm_are_learned_and_epsilon_is_there() -> None:
+    """Not hyper-parameters: both move with the gradient. Without epsilon a unit that never changes would be NaN."""
+    norm = layers("bn", (2,))[0].train()
+    assert {name for name, p in norm.named_parameters() if p.requires_grad} == {"weight", "bias"}
+    x = torch.cat((torch.randn(8, 1), torch.full((8, 1), 3.0)), dim=1)
+    y = norm(x)
+    assert norm.eps == 1e-5
+    assert torch.isfinite(y).all()
+    assert y[:, 1].abs().max() < 1e-3
+    before = [p.detach().clone() for p in norm.parameters()]
+    y.square().sum().backward()
+    torch.optim.SGD(norm.parameters(), 0.1).step()
+    assert not torch.equal(norm.weight[0], before[0][0])
+    frozen = norm.eval()(x)  # running statistics alone, never mixed with those of the batch
+    torch.testing.assert_close(norm(x[:1]), frozen[:1])
+
+
 @pytest.mark.spec("B29", "X9")
 def test_batch_norm_stands_where_it_is_written() -> None:
     before = layers("fc8-bn-relu", (4,))

@@ -21,6 +21,7 @@ from limpid.training.loop import Parts, Plan, fit
 from limpid.training.step import train_step
 
 CPU = torch.device("cpu")
+PLAIN = {"name": "sgd", "weight_decay": 0.0, "schedule": "constant", "warmup": 0.0, "momentum": 0.0}
 
 
 class SquaredError:
@@ -52,8 +53,7 @@ def parts_of(x: Tensor, y: Tensor, *, batch_size: int, epochs: int, **options: A
     nn.init.zeros_(model.weight)
     split = Split(ResidentRows((x,)), y)
     train = Loader(split, batch_size=batch_size, seed=0, shuffle=True, device=CPU)
-    settings = {"name": "sgd", "weight_decay": 0.0, "schedule": "constant", "warmup": 0.0, "momentum": 0.0, **options}
-    config = OptimConfig(**settings)
+    config = OptimConfig(**{**PLAIN, **options})
     num_steps = train.num_batches * epochs
     parts = Parts(
         model=model,
@@ -89,6 +89,24 @@ def test_descent_on_a_quadratic_converges_below_two_over_the_curvature(share: fl
         return
     ended = excess(parts, x, y)
     assert ended < 1e-6 * began if converges else ended > 1e3 * began
+
+
+@pytest.mark.spec("O33", "J11")
+def test_the_start_decides_which_minimum_is_found() -> None:
+    """x^4 - 3 x^2 + x has its deeper minimum at -1.3 and another at 1.13; small steps find the one on their side."""
+    found = []
+    for start in (-1.5, 1.5):
+        x = nn.Parameter(torch.tensor([start], dtype=torch.float64))
+        optimizer = build_optimizer(OptimConfig(**PLAIN, lr=0.01), nn.ParameterList([x]), fused=False)
+        for _ in range(2000):
+            optimizer.zero_grad()
+            (x**4 - 3 * x**2 + x).sum().backward()
+            optimizer.step()
+        assert (4 * x**3 - 6 * x + 1).abs().item() < 1e-9
+        found.append(x.item())
+    assert found == pytest.approx([-1.30084, 1.13090], abs=1e-4)
+    deeper, shallower = (x**4 - 3 * x**2 + x for x in found)
+    assert deeper < shallower - 2
 
 
 @pytest.mark.spec("O3", "O5", "X31")

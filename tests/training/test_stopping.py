@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+import limpid
+from limpid.data.dataset import Dataset, Split
+from limpid.training.history import Silence
 from limpid.training.stopping import EarlyStopping
 
 
@@ -58,3 +63,29 @@ def test_nan_never_improves_and_an_infinite_first_figure_is_beaten() -> None:
 
 def test_patience_zero_never_stops() -> None:
     assert epochs_run([1.0] * 50)[0] == 50
+
+
+@pytest.mark.spec("X33")
+def test_validation_decides_when_to_stop_and_the_test_split_is_read_once_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+    make = Dataset.test
+
+    def test(dataset: Dataset) -> Split | None:
+        happened.append("test split")
+        return make(dataset)
+
+    class Watch(Silence):
+        def epoch(self, row: dict[str, Any], valid_row: dict[str, Any] | None) -> None:
+            happened.append("epoch")
+
+    monkeypatch.setattr(Dataset, "test", test)
+    run = limpid.train(
+        "moons", model="mlp", epochs=60, patience=2, lr=0.05, size=200, out=str(tmp_path / "run"), observer=Watch(),
+        record__report=False, record__doctor=False, training__threads=1,
+    )  # fmt: skip
+    losses = [row["loss"] for row in run.events("metric") if row["split"] == "valid"]
+    assert len(losses) < 60
+    assert losses.index(min(losses)) == len(losses) - 3
+    assert happened == [*(["epoch"] * len(losses)), "test split"]
