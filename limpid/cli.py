@@ -126,7 +126,11 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(help="run folders")],
     json: Json = False,
 ) -> None:
-    """Put runs side by side; two on the same rows get a verdict: better, worse, or cannot tell."""
+    """Put runs side by side, with a verdict on each against the first: better, worse, or cannot tell.
+
+    Two networks are judged on the same rows. Runs of several members, and runs that differ in nothing but their seed,
+    are judged as recipes: paired by seed, with an interval, and with how many more seeds it would take.
+    """
     from limpid.record.run import Run
     from limpid.reporting.comparison import compare_runs
 

@@ -85,7 +85,10 @@ def report(run: Run | str | Path, path: str | Path | None = None) -> Path:
 
 
 def compare(*runs: Run | str | Path) -> Comparison:
-    """Scores of several runs side by side; for two on the same rows a paired verdict with an interval."""
+    """Scores of several runs side by side, and paired verdicts with intervals against the first.
+
+    Networks are judged on the same rows, recipes that were trained with several seeds over those seeds.
+    """
     from limpid.reporting.comparison import compare_runs
 
     return compare_runs([open_run(run) for run in runs])

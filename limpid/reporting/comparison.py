@@ -1,210 +1,105 @@
 """Runs side by side, and a verdict where it can be had: better, worse, or cannot tell.
 
-A verdict needs predictions of the same rows. It pairs them, so that what makes a row hard for both cancels out, and it
-speaks of these trained networks only: how far another seed would land is for repeated runs to say.
+A verdict about two networks needs predictions of the same rows. It pairs them, so that what makes a row hard for both
+cancels out, and it speaks of these trained networks only. Where runs hold members of several seeds, or several runs
+differ in nothing but their seed, there is a verdict about the recipe too: see recipe_verdict.py.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from limpid.record.run import Run
-from limpid.reporting.intervals import Interval, mcnemar, paired_bootstrap, paired_share_difference
-from limpid.reporting.outcomes import targets_and_predictions
 from limpid.reporting.progress import json_line
 from limpid.reporting.reading import Reading, Row, read_run
+from limpid.reporting.recipe_verdict import DOUBT, RecipeVerdict, judge_recipes
+from limpid.reporting.repeats import Repeats, group_runs, members_of, runs_of, shown_repeats
+from limpid.reporting.row_verdict import Verdict, judge
 from limpid.reporting.terminal import table_lines
-from limpid.reporting.text import LOWER_IS_BETTER, SHARES, figure, interval, label, number, plain, seconds, value_text
-from limpid.reporting.token_outcomes import token_pair
+from limpid.reporting.text import figure, interval, label, number, plain, seconds, value_text
 
-if TYPE_CHECKING:
-    import numpy as np
-
-Word = Literal["better", "worse", "cannot tell", "not comparable"]
-
-DOUBT = 0.05  # all verdicts of one comparison together; shared out evenly among them (Bonferroni)
-REGRESSION_SCORES = ("r2", "rmse", "mse", "mae")
+BY_SEED = ("training.seed", "data content")  # in which runs of one recipe may differ
 NOT_COMPARED = ("record.", "data.data_dir", "data.workers", "data.memory_share")  # say nothing about what was learned
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """How the second of two runs does against the first, on the same rows.
-
-    `difference` is second - first in the score's own unit (a share for accuracy); `interval` holds it with probability
-    1 - `doubt`; `p_value` is McNemar's, for classes only. `word` is about the second run.
-    """
-
-    first: str
-    second: str
-    word: Word
-    reason: str = ""  # why they are not comparable
-    score: str = ""
-    rows: int = 0
-    difference: float = math.nan
-    interval: Interval = (math.nan, math.nan)
-    doubt: float = DOUBT
-    p_value: float | None = None
-
-    def sentence(self) -> str:
-        """The verdict in words, with its evidence."""
-        if self.word == "not comparable":
-            return f"{self.second} and {self.first} are not comparable row by row: {self.reason}."
-        if self.word == "cannot tell":
-            start = f"Cannot tell {self.second} and {self.first} apart"
-        else:
-            start = f"{self.second} is {self.word} than {self.first}"
-        low, high = self.interval
-        unit = " points" if self.score in SHARES else ""
-        change, low_text, high_text = (_signed(value, self.score) for value in (self.difference, low, high))
-        text = f"{start}: {label(self.score)} {change}{unit} ({100 * (1 - self.doubt):.4g} % interval {low_text} to "
-        text += f"{high_text}{unit}) on the same {number(self.rows)} rows"
-        return text + (f", McNemar p = {number(self.p_value, 2)}." if self.p_value is not None else ".")
-
-
-@dataclass(frozen=True)
 class Comparison:
-    """One row of facts per run, the options in which they differ, and verdicts of each run against the first."""
+    """One row of facts per run and per recipe, the options in which they differ, and verdicts against the first."""
 
     rows: list[Row]
     differences: list[Row]
     verdicts: list[Verdict]
+    recipes: list[Row] = field(default_factory=list)
+    recipe_verdicts: list[RecipeVerdict] = field(default_factory=list)
 
     def render(self) -> str:
         """The comparison as plain text."""
-        shown = [{"run": row["run"], **_shown(row)} for row in self.rows]
-        lines = table_lines(shown)
-        lines += (
-            ["", "They differ in:", *("  " + line for line in table_lines(self.differences))]
-            if self.differences
-            else []
-        )
-        lines += ["", *(verdict.sentence() for verdict in self.verdicts)] if self.verdicts else []
+        lines = table_lines([{"run": row["run"], **_shown(row)} for row in self.rows])
+        if self.recipes:
+            lines += ["", "Over their seeds:", *_indented([shown_repeats(row) for row in self.recipes])]
+        if self.differences:
+            lines += ["", "They differ in:", *_indented(self.differences)]
+        if self.recipe_verdicts:
+            lines += ["", *(verdict.sentence() for verdict in self.recipe_verdicts)]
+            if any(verdict.word != "not comparable" for verdict in self.recipe_verdicts):
+                lines.append("This is about the recipes on this data, whatever the seed; other data may change it.")
+        if self.verdicts:
+            lines += ["", *(["As ensembles:"] if self.recipe_verdicts else [])]
+            lines += [verdict.sentence() for verdict in self.verdicts]
         if any(verdict.word != "not comparable" for verdict in self.verdicts):
             lines.append("This is about these trained networks on these rows; another seed may change it.")
         return "\n".join(lines)
 
     def to_json(self) -> str:
         """The same as one JSON object on one line."""
-        verdicts = [{**asdict(verdict), "sentence": verdict.sentence()} for verdict in self.verdicts]
-        return json_line({"runs": self.rows, "differences": self.differences, "verdicts": verdicts})
+        told = [
+            [{**asdict(verdict), "sentence": verdict.sentence()} for verdict in verdicts]
+            for verdicts in (self.verdicts, self.recipe_verdicts)
+        ]
+        found = {"runs": self.rows, "differences": self.differences, "verdicts": told[0]}
+        return json_line(found | {"recipes": self.recipes, "recipe_verdicts": told[1]})
 
 
 def compare_runs(runs: list[Run]) -> Comparison:
-    """Put runs side by side; the first is what the others are compared with."""
+    """Put runs side by side; the first is what the others are compared with.
+
+    Runs that differ in nothing but their seed count as one recipe, and get verdicts as recipes only.
+    """
     readings = [read_run(run) for run in runs]
     names = _names(readings)
-    doubt = DOUBT / max(1, len(readings) - 1)
+    rows = [_facts(reading, name) for reading, name in zip(readings, names, strict=True)]
+    populations = [found for found in map(members_of, readings, names) if found]
+    groups = [] if populations else group_runs(readings, NOT_COMPARED)
+    if any(len(group) > 1 for group in groups):
+        firsts = [group[0] for group in groups]
+        titles = [names[readings.index(first)] for first in firsts]
+        differences = [row for row in _differences(firsts, titles) if row["option"] not in BY_SEED]
+        return Comparison(rows, differences, [], *_judged([*map(runs_of, groups, titles)], len(groups) - 1))
+    num_recipes = max(0, len(populations) - 1)
+    doubt = DOUBT / max(1, len(readings) - 1 + num_recipes)
     verdicts = [
         judge(readings[0], reading, names[0], name, doubt)
         for reading, name in zip(readings[1:], names[1:], strict=True)
     ]
-    rows = [_facts(reading, name) for reading, name in zip(readings, names, strict=True)]
-    return Comparison(rows, _differences(readings, names), verdicts)
+    return Comparison(rows, _differences(readings, names), verdicts, *_judged(populations, len(verdicts) + num_recipes))
 
 
-def judge(first: Reading, second: Reading, first_name: str, second_name: str, doubt: float = DOUBT) -> Verdict:
-    """Compare the predictions of two runs row by row."""
-    reason = _why_not_comparable(first, second)
-    if reason:
-        return Verdict(first_name, second_name, "not comparable", reason)
-    if first.task == "tokens":
-        return _judge_losses(first, second, first_name, second_name, doubt)
-    pairs = targets_and_predictions(first), targets_and_predictions(second)
-    assert pairs[0] is not None and pairs[1] is not None
-    target, guesses = pairs[0][0], (pairs[0][1], pairs[1][1])
-    p_value, rows = None, len(target)
-    if first.task == "regression":
-        score = first.score if first.score in REGRESSION_SCORES else "rmse"
-        assert score is not None
-        difference, bounds = _regression_difference(target, *guesses, score, doubt)
-    elif first.task == "multilabel":
-        score = "accuracy"
-        right_N2 = _right_labels(target, *guesses)
-        difference = float((right_N2[:, 1] - right_N2[:, 0]).mean())
-        bounds = paired_bootstrap(right_N2, lambda means: means[:, 1] - means[:, 0], doubt)
-    else:
-        score = "accuracy"
-        right = guesses[0] == target, guesses[1] == target
-        only_first, only_second = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
-        difference = (only_second - only_first) / rows
-        bounds = paired_share_difference(only_second, only_first, rows, doubt)
-        p_value = mcnemar(only_first, only_second)
-    word = _word(bounds, score in LOWER_IS_BETTER)
-    if p_value is not None and p_value >= doubt:
-        word = "cannot tell"
-    return Verdict(first_name, second_name, word, "", score, rows, difference, bounds, doubt, p_value)
+def _judged(recipes: list[Repeats], num_verdicts: int) -> tuple[list[Row], list[RecipeVerdict]]:
+    """Rows of the recipes, and verdicts of each against the first; so many verdicts share the doubt."""
+    doubt = DOUBT / max(1, num_verdicts)
+    verdicts = [judge_recipes(recipes[0], other, doubt) for other in recipes[1:]]
+    scores = [verdict.score for verdict in verdicts if verdict.score]
+    rows = []
+    for one in recipes:
+        known = [name for name in (*scores, *one.scores()) if name in one.scores()]
+        rows += [one.to_row(known[0])] if known else []
+    return rows, verdicts
 
 
-def _judge_losses(first: Reading, second: Reading, first_name: str, second_name: str, doubt: float) -> Verdict:
-    """Compare the mean loss of each sequence, in nats per token."""
-    import numpy as np
-
-    losses_N2 = np.stack([reading.predictions["losses"].astype(np.float64) for reading in (first, second)], axis=1)
-    difference = float((losses_N2[:, 1] - losses_N2[:, 0]).mean())
-    bounds = paired_bootstrap(losses_N2, lambda means: means[:, 1] - means[:, 0], doubt)
-    word = _word(bounds, lower_is_better=True)
-    return Verdict(first_name, second_name, word, "", "loss", len(losses_N2), difference, bounds, doubt, None)
-
-
-def _word(bounds: Interval, lower_is_better: bool) -> Word:
-    low, high = (-bounds[1], -bounds[0]) if lower_is_better else bounds
-    return "better" if low > 0 else "worse" if high < 0 else "cannot tell"
-
-
-def _why_not_comparable(first: Reading, second: Reading) -> str:
-    """Empty when both answered the same rows."""
-    import numpy as np
-
-    for reading in (first, second):
-        if targets_and_predictions(reading) is None and token_pair(reading) is None:
-            return f"{plain(reading.run.path.name)} holds no predictions"
-    if first.header.get("fingerprint") != second.header.get("fingerprint"):
-        return "they were trained on different data"
-    if first.task != second.task:
-        return f"one is {first.task}, the other {second.task}"
-    if first.predictions_split != second.predictions_split:
-        return (
-            f"one was scored on its {first.predictions_split} split, the other on its {second.predictions_split} split"
-        )
-    for key, what in (("index", "rows"), ("target", "targets")):
-        arrays = first.predictions.get(key), second.predictions.get(key)
-        if arrays[0] is not None and arrays[1] is not None and not np.array_equal(arrays[0], arrays[1]):
-            return f"they were scored on different {what} (another seed or split)"
-    return ""
-
-
-def _regression_difference(
-    target_NT: np.ndarray, first_NT: np.ndarray, second_NT: np.ndarray, score: str, doubt: float
-) -> tuple[float, Interval]:
-    """score(second) - score(first) and its interval, from per-row sums that are enough to compute every score."""
-    import numpy as np
-
-    columns = [target_NT, target_NT**2]
-    for guess in (first_NT, second_NT):
-        columns.append(np.abs(guess - target_NT) if score == "mae" else (guess - target_NT) ** 2)
-    sums_NC = np.concatenate(columns, axis=1)
-
-    def difference(means: np.ndarray) -> np.ndarray:
-        mean, square, wrong_first, wrong_second = np.split(means, 4, axis=1)
-        if score == "r2":
-            variance = np.maximum(square - mean**2, np.finfo(np.float64).tiny)
-            return np.asarray(((wrong_first - wrong_second) / variance).mean(1))
-        if score == "rmse":
-            return np.asarray(np.sqrt(wrong_second.mean(1)) - np.sqrt(wrong_first.mean(1)))
-        return np.asarray((wrong_second - wrong_first).mean(1))
-
-    return float(difference(sums_NC.mean(0, keepdims=True))[0]), paired_bootstrap(sums_NC, difference, doubt)
-
-
-def _right_labels(target_NL: np.ndarray, first_NL: np.ndarray, second_NL: np.ndarray) -> np.ndarray:
-    """Share of right labels per row, (N, 2): first run, second run."""
-    import numpy as np
-
-    return np.stack([(guess == target_NL).mean(1) for guess in (first_NL, second_NL)], axis=1)
+def _indented(rows: list[Row]) -> list[str]:
+    return ["  " + line for line in table_lines(rows)]
 
 
 def _names(readings: Sequence[Reading]) -> list[str]:
@@ -243,7 +138,9 @@ def _shown(row: Row) -> Row:
         "score": f"{label(score)} {figure(score, row['value'])}" if score else row["status"],
         "95 % interval": interval(score, *within) if within else "",
         "n": number(row["n"]) if row["n"] is not None else "",
-        "epochs": f"{row['best_epoch']} of {row['epochs']}" if row["best_epoch"] else str(row["epochs"]),
+        "epochs": f"{row['best_epoch']} of {row['epochs']}"
+        if row["best_epoch"] and row["epochs"]
+        else str(row["epochs"] or row["best_epoch"] or 0),
         "time": seconds(row["seconds"]) if isinstance(row["seconds"], int | float) else "",
         "parameters": number(row["parameters"]) if isinstance(row["parameters"], int) else "",
     }
@@ -269,10 +166,3 @@ def _flat(config: Mapping[str, Any]) -> Row:
         if isinstance(options, Mapping)
         for key, value in options.items()
     }
-
-
-def _signed(value: float, score: str) -> str:
-    """A difference with its sign; of shares in points of a hundred."""
-    if score in SHARES:
-        return f"{100 * value:+.2f}"
-    return ("+" if value >= 0 else "") + number(value, 3)

@@ -88,3 +88,77 @@ def paired_bootstrap(
         means[i] = rows[draw.integers(0, len(rows), len(rows))].mean(axis=0)
     low, high = np.quantile(statistic(means), [doubt / 2, 1 - doubt / 2])
     return float(low), float(high)
+
+
+def mean_interval(values_N: np.ndarray, doubt: float = 0.05, *, step: float = 0.0) -> Interval:
+    """Interval of the mean of n >= 2 values: mean ± t s / √n, with n - 1 degrees of freedom (Student, 1908).
+
+    Values that are known in steps only (shares of few rows) may agree by chance, and s would be 0; their variance is
+    taken for no less than that of rounding, step²/6 of a difference of two. Without that, one verdict in nine over two
+    seeds of the same recipe was wrong on 10 rows; with it, none of the cases tried was above 6 %.
+    """
+    variance = max(float(values_N.var(ddof=1)), step**2 / 6)
+    half = _student(1 - doubt / 2, len(values_N) - 1) * math.sqrt(variance / len(values_N))
+    return float(values_N.mean()) - half, float(values_N.mean()) + half
+
+
+def unpaired_difference(
+    first_N: np.ndarray, second_M: np.ndarray, doubt: float = 0.05, *, step: float = 0.0
+) -> Interval:
+    """Interval of mean(second) - mean(first) of independent values (Welch, 1947); at least two of each.
+
+    Degrees of freedom are Satterthwaite's: (a + b)² / (a²/(n - 1) + b²/(m - 1)) with the variances a, b of both means.
+    """
+    sizes = len(first_N), len(second_M)
+    a, b = (max(float(v.var(ddof=1)), step**2 / 12) / len(v) for v in (first_N, second_M))
+    difference = float(second_M.mean() - first_N.mean())
+    if a + b == 0:
+        return difference, difference
+    freedom = (a + b) ** 2 / (a**2 / (sizes[0] - 1) + b**2 / (sizes[1] - 1))
+    half = _student(1 - doubt / 2, freedom) * math.sqrt(a + b)
+    return difference - half, difference + half
+
+
+MOST_TRIALS = 10_000  # nobody trains more of a recipe to tell two apart
+
+
+def trials_to_tell(
+    difference: float, spread: float, doubt: float = 0.05, power: float = 0.8, *, groups: int = 1
+) -> int:
+    """Fewest trials of each recipe that show a true difference of this size with probability `power`, by a t test.
+
+    Args:
+        difference: of the means.
+        spread: standard deviation of the paired differences; of unpaired trials √(s₁² + s₂²), with `groups` = 2.
+
+    With n trials t has groups (n - 1) degrees of freedom and, if the difference is real, the non-centrality
+    |difference| √n / spread. `MOST_TRIALS` stands for that number or more.
+    """
+    from scipy.special import nctdtr
+
+    if difference == 0:
+        return MOST_TRIALS
+    if spread == 0:
+        return 2
+
+    def shown(n: int) -> bool:
+        freedom, centre = groups * (n - 1), abs(difference) * math.sqrt(n) / spread
+        bound = _student(1 - doubt / 2, freedom)
+        return bool(1 - nctdtr(freedom, centre, bound) + nctdtr(freedom, centre, -bound) >= power)
+
+    low, high = 1, 2
+    while not shown(high):
+        low, high = high, 2 * high
+        if high >= MOST_TRIALS:
+            return MOST_TRIALS
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if shown(middle) else (middle, high)
+    return high
+
+
+def _student(probability: float, freedom: float) -> float:
+    """Quantile of Student's t."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, probability))

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from limpid.record.run import Run
-from limpid.reporting.comparison import judge
 from limpid.reporting.html import render_report
 from limpid.reporting.reading import read_run
+from limpid.reporting.row_verdict import judge
 from limpid.reporting.token_outcomes import place_figure, surprising_rows
 from limpid.spec import DataSpec
 from tests.reporting.conftest import add_curves, finish, header

@@ -1,0 +1,131 @@
+"""Verdicts about recipes, over seeds: better, worse, or cannot tell.
+
+Where both recipes were trained with the same seeds, figures are paired by seed: that takes out what a seed does to
+both, which is much where the seed also draws the split.
+
+Shapes: N and M seeds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from limpid.reporting.intervals import MOST_TRIALS, Interval, mean_interval, trials_to_tell, unpaired_difference
+from limpid.reporting.repeats import Repeats
+from limpid.reporting.text import LOWER_IS_BETTER, SHARES, label, number
+
+Word = Literal["better", "worse", "cannot tell", "not comparable"]
+
+DOUBT = 0.05  # all verdicts of one comparison together; shared out evenly among them (Bonferroni)
+POWER = 0.8  # chance to see a difference that is there, in the advice on how many seeds that takes
+
+
+@dataclass(frozen=True)
+class RecipeVerdict:
+    """How the second of two recipes does against the first, over seeds.
+
+    `difference` is mean(second) - mean(first) in the score's own unit; `interval` holds the difference that endlessly
+    many seeds would show, on this data, with probability 1 - `doubt`. `more` seeds of each would tell a difference of
+    this size with probability `POWER`; None where it is told, or where there is none.
+    """
+
+    first: str
+    second: str
+    word: Word
+    reason: str = ""  # why they are not comparable
+    score: str = ""
+    split: str = ""
+    pairs: int = 0  # 0: seeds do not agree, and the figures were compared unpaired
+    seeds: tuple[int, int] = (0, 0)  # that were compared, of the first and of the second
+    rows: int = 0  # 0: each pair was judged on rows of its own
+    difference: float = math.nan
+    interval: Interval = (math.nan, math.nan)
+    doubt: float = DOUBT
+    more: int | None = None
+
+    def sentence(self) -> str:
+        """The verdict in words, with its evidence."""
+        if self.word == "not comparable":
+            return f"The recipes {self.second} and {self.first} are not comparable: {self.reason}."
+        if self.word == "cannot tell":
+            start = f"Cannot tell the recipes {self.second} and {self.first} apart"
+        else:
+            start = f"The recipe {self.second} is {self.word} than {self.first}"
+        low, high = self.interval
+        unit = " points" if self.score in SHARES else ""
+        change, low_text, high_text = (signed(value, self.score) for value in (self.difference, low, high))
+        text = f"{start}: {self.split} {label(self.score)} {change}{unit} ({100 * (1 - self.doubt):.4g} % interval "
+        text += f"{low_text} to {high_text}{unit}) over "
+        text += f"{self.pairs} pairs of seeds" if self.pairs else f"{self.seeds[0]} and {self.seeds[1]} seeds, unpaired"
+        text += f", on the same {number(self.rows)} rows" if self.rows else ", each on the rows of its own split"
+        return text + "." + self._advice()
+
+    def _advice(self) -> str:
+        if self.more is None:
+            return ""
+        many = "thousands of" if self.more >= MOST_TRIALS - max(self.seeds) else f"about {number(self.more)}"
+        return f" If it is really that large, {many} more seeds of each would show it 4 times in 5."
+
+
+def judge_recipes(first: Repeats, second: Repeats, doubt: float = DOUBT) -> RecipeVerdict:
+    """Compare what two recipes reached: paired by seed where they have two seeds in common, else unpaired."""
+    reason, score = _obstacle(first, second)
+    if reason:
+        return RecipeVerdict(first.name, second.name, "not comparable", reason)
+    shared = sorted(set(first.figures) & set(second.figures))
+    rows = min(first.rows, second.rows)
+    step = 1 / rows if score in SHARES and rows else 0.0
+    paired = len(shared) >= 2
+    seeds = (shared, shared) if paired else (sorted(first.figures), sorted(second.figures))
+    a_N, b_M = first.values(score, seeds[0]), second.values(score, seeds[1])
+    difference = float(b_M.mean() - a_N.mean())
+    if paired:
+        bounds, spread = mean_interval(b_M - a_N, doubt, step=step), float((b_M - a_N).std(ddof=1))
+    else:
+        bounds, spread = unpaired_difference(a_N, b_M, doubt, step=step), math.hypot(a_N.std(ddof=1), b_M.std(ddof=1))
+    low, high = (-bounds[1], -bounds[0]) if score in LOWER_IS_BETTER else bounds
+    word: Word = "better" if low > 0 else "worse" if high < 0 else "cannot tell"
+    more = None
+    if word == "cannot tell" and difference:
+        needed = trials_to_tell(difference, max(spread, step / math.sqrt(6)), doubt, POWER, groups=1 if paired else 2)
+        more = max(1, needed - min(len(one) for one in seeds))
+    return RecipeVerdict(
+        first.name,
+        second.name,
+        word,
+        score=score,
+        split=first.split,
+        pairs=len(shared) if paired else 0,
+        seeds=(len(seeds[0]), len(seeds[1])),
+        rows=rows if first.same_rows else 0,
+        difference=difference,
+        interval=bounds,
+        doubt=doubt,
+        more=more,
+    )
+
+
+def _obstacle(first: Repeats, second: Repeats) -> tuple[str, str]:
+    """Why there can be no verdict, or else the figure that it is about."""
+    for one in (first, second):
+        if len(one.figures) < 2:
+            finished = "no seed" if not one.figures else "one seed only"
+            return f"{one.name} has {finished} with a figure, and two at least show how much seeds matter", ""
+    if first.same_rows != second.same_rows:
+        whole, single = (first, second) if first.same_rows else (second, first)
+        return f"all seeds of {whole.name} share one split, while the seeds of {single.name} each drew their own", ""
+    shared = set(first.contents) & set(second.contents)
+    seen = [{one.contents[seed] for seed in (shared if len(shared) >= 2 else one.contents)} for one in (first, second)]
+    if seen[0] != seen[1] and (first.same_rows or len(shared) >= 2):
+        return "they were trained on different data, or on another split of it", ""
+    scores = [name for name in first.scores() if name in second.scores()]
+    return ("", scores[0]) if scores else ("no figure was measured in both", "")
+
+
+def signed(value: float, score: str) -> str:
+    """A difference with its sign; of shares in points of a hundred."""
+    if score in SHARES:
+        return f"{100 * value:+.2f}"
+    return ("+" if value >= 0 else "") + number(value, 3)
