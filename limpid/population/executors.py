@@ -6,9 +6,10 @@ from limpid.errors import ConfigError, nearest
 from limpid.population.ground import Ground
 from limpid.population.host import Host
 from limpid.population.one_by_one import train_one_by_one
+from limpid.population.processes import train_in_processes
 from limpid.training.signals import StopRequest
 
-EXECUTORS = {"one-by-one": train_one_by_one}
+EXECUTORS = {"one-by-one": train_one_by_one, "processes": train_in_processes}
 
 
 def train_population(host: Host, ground: Ground, *, on: str = "auto", stop: StopRequest | None = None) -> None:

@@ -28,15 +28,25 @@ class Ground:
     def __init__(self, source: Any = None, y: Any = None, *, seed: int = 0) -> None:
         self.source, self.y, self.seed = source, y, seed
         self._datasets: dict[str, Dataset] = {}
+        self._tested: dict[str, Dataset] = {}
 
     def dataset(self, config: Config) -> Dataset:
         """The data as this configuration reads them. Raises DataError when they cannot be used."""
-        key = json.dumps([config.data.model_dump(mode="json"), reads_codes(config)], sort_keys=True)
+        key = _way_to_read(config)
         if key not in self._datasets:
             source = config.data.source if self.source is None else self.source
-            dataset = read_data(source, with_options(config, {"seed": self.seed}), self.y, None)
-            self._datasets[key] = replace(dataset, make_test=lambda: None)
+            self._tested[key] = read_data(source, with_options(config, {"seed": self.seed}), self.y, None)
+            self._datasets[key] = replace(self._tested[key], make_test=lambda: None)
         return self._datasets[key]
+
+    def tested(self, config: Config) -> Dataset:
+        """The same with its test split: for the one network that was chosen among all members."""
+        self.dataset(config)
+        return self._tested[_way_to_read(config)]
+
+    def hold(self, config: Config, dataset: Dataset) -> None:
+        """Take a data set that was read elsewhere as what this configuration reads."""
+        self._datasets[_way_to_read(config)] = dataset
 
     def wiring(self, member: Member) -> Wiring:
         """The parts of one member. Raises a LimpidError where it cannot be built."""
@@ -45,3 +55,8 @@ class Ground:
             index_N = bootstrap_index(len(dataset.train), member.bootstrap)
             dataset = replace(dataset, train=resample(dataset.train, index_N))
         return wire(config, dataset, start=load_start(config.model.start) if config.model.start else None)
+
+
+def _way_to_read(config: Config) -> str:
+    """Equal for configurations that read a source alike."""
+    return json.dumps([config.data.model_dump(mode="json"), reads_codes(config)], sort_keys=True)

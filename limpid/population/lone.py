@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from limpid.errors import LimpidError, NonFiniteLoss
+from limpid.errors import DataError, LimpidError, NonFiniteLoss
 from limpid.population.ground import Ground
 from limpid.population.member import Member, Outcome, State
+from limpid.population.memory import lack_of_memory
 from limpid.training.history import Silence
 from limpid.training.loop import Plan, fit
 from limpid.training.randomness import own_randomness
@@ -25,7 +26,8 @@ Heard = Callable[[Mapping[str, Any], Mapping[str, Any] | None], bool]
 def train_member(member: Member, ground: Ground, heard: Heard, *, stop: StopRequest | None = None) -> Outcome:
     """Train a member to its end, or until `heard` answers an epoch with False.
 
-    A member that cannot be built, or whose loss becomes NaN, has failed; that is an outcome, not an exception.
+    A member that cannot be built or does not fit in memory, or whose loss becomes NaN, has failed; that is an outcome,
+    not an exception.
 
     Raises Stopped when `stop` asks for it.
     """
@@ -33,6 +35,8 @@ def train_member(member: Member, ground: Ground, heard: Heard, *, stop: StopRequ
         wiring = ground.wiring(member)
     except LimpidError as error:
         return Outcome(member.number, "failed", reason=str(error))
+    except (RuntimeError, MemoryError) as error:
+        return Outcome(member.number, "failed", reason=_too_large(error))
     return train_wired(member, wiring, heard, stop=stop)
 
 
@@ -49,15 +53,19 @@ def train_wired(member: Member, wiring: Wiring, heard: Heard, *, stop: StopReque
             reason = "early stopping" if position.stopping.exhausted else reason
         except _LetGo:
             state, reason = "pruned", f"let go after epoch {log.epochs}"
-        except NonFiniteLoss as error:
+        except (NonFiniteLoss, DataError) as error:  # data too may be unreadable by then
             state, reason = "failed", str(error)
-    kept = {name: tensor.detach().cpu().clone() for name, tensor in wiring.network.state_dict().items()}
+        except (RuntimeError, MemoryError) as error:
+            state, reason = "failed", _too_large(error)
+    kept = None
+    if state == "finished":
+        kept = {name: tensor.detach().cpu().clone() for name, tensor in wiring.network.state_dict().items()}
     return replace(
         outcome_of(member, log.rows, plan),
         state=state,
         reason=reason,
         seconds=time.perf_counter() - started,
-        weights=kept if state == "finished" else None,
+        weights=kept,
     )
 
 
@@ -85,6 +93,14 @@ def outcome_of(member: Member, rows: Sequence[Mapping[str, Any]], plan: Plan) ->
         steps=train[-1]["step"] if train else 0,
         rows=tuple(rows),
     )
+
+
+def _too_large(error: RuntimeError | MemoryError) -> str:
+    """The reason why memory did not suffice; any other error is raised again."""
+    reason = lack_of_memory(error)
+    if reason is None:
+        raise error
+    return reason
 
 
 class _LetGo(Exception):
