@@ -7,9 +7,10 @@ from limpid.population.ground import Ground
 from limpid.population.host import Host
 from limpid.population.one_by_one import train_one_by_one
 from limpid.population.processes import train_in_processes
+from limpid.population.stack import train_stacked
 from limpid.training.signals import StopRequest
 
-EXECUTORS = {"one-by-one": train_one_by_one, "processes": train_in_processes}
+EXECUTORS = {"stacked": train_stacked, "one-by-one": train_one_by_one, "processes": train_in_processes}
 
 
 def train_population(host: Host, ground: Ground, *, on: str = "auto", stop: StopRequest | None = None) -> None:
