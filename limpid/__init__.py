@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from limpid.practice.attending import Doctor
     from limpid.practice.auditing import audit
     from limpid.record.run import Run
+    from limpid.search.tuning import tune
     from limpid.training.step import train_step
     from limpid.workbench import check, diagnose, ensemble, find_rate, load_data, train
 
@@ -59,6 +60,7 @@ __all__ = [
     "train",
     "train_step",
     "translate",
+    "tune",
 ]
 
 _HOMES = {
@@ -83,6 +85,7 @@ _HOMES = {
     "train": "limpid.workbench",
     "train_step": "limpid.training.step",
     "translate": "limpid.finished",
+    "tune": "limpid.search.tuning",
 }
 
 

@@ -35,8 +35,7 @@ class Ground:
         key = _way_to_read(config)
         if key not in self._datasets:
             source = config.data.source if self.source is None else self.source
-            self._tested[key] = read_data(source, with_options(config, {"seed": self.seed}), self.y, None)
-            self._datasets[key] = replace(self._tested[key], make_test=lambda: None)
+            self.hold(config, read_data(source, with_options(config, {"seed": self.seed}), self.y, None))
         return self._datasets[key]
 
     def tested(self, config: Config) -> Dataset:
@@ -46,7 +45,8 @@ class Ground:
 
     def hold(self, config: Config, dataset: Dataset) -> None:
         """Take a data set that was read elsewhere as what this configuration reads."""
-        self._datasets[_way_to_read(config)] = dataset
+        self._tested[_way_to_read(config)] = dataset
+        self._datasets[_way_to_read(config)] = replace(dataset, make_test=lambda: None)
 
     def wiring(self, member: Member) -> Wiring:
         """The parts of one member. Raises a LimpidError where it cannot be built."""

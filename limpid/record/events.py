@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,15 @@ class EventLog:
         """Bytes so far."""
         return self._file.size
 
-    def append(self, row: Row) -> None:
-        self._file.append(encode_row(row))
+    def append(self, *rows: Row) -> None:
+        """Append rows in one write."""
+        self._file.append(b"".join(map(encode_row, rows)))
+
+    def forget(self, unwanted: Callable[[Row], bool]) -> None:
+        """Drop the rows that are unwanted, and damaged ones; the file is replaced whole."""
+        data = _read(self.path)
+        rows = [(line, decode_row(line)) for line in data.split(b"\n")]
+        self._replace(data, b"".join(line + b"\n" for line, row in rows if row is not None and not unwanted(row)))
 
     def truncate_after(self, step: int, certain: int) -> None:
         """Go back to where the log stood after `step`; the file is replaced whole.
@@ -103,7 +111,9 @@ class EventLog:
             certain = 0
         rows = [(line, decode_row(line)) for line in data[certain:].split(b"\n")]
         kept = [line + b"\n" for line, row in rows if row is not None and _is_kept(row, step, bool(certain))]
-        text = data[:certain] + b"".join(kept)
+        self._replace(data, data[:certain] + b"".join(kept))
+
+    def _replace(self, data: bytes, text: bytes) -> None:
         if text == data:
             return
         self._file.close()

@@ -16,7 +16,7 @@ import re
 import secrets
 import unicodedata
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -91,6 +91,15 @@ class Run:
     def add(self, kind: str, **fields: Any) -> None:
         """Append one row to events.jsonl, stamped with the time; not forced to the disk before the next checkpoint."""
         self._writer().append({"kind": kind, "time": _timestamp(), **fields})
+
+    def add_rows(self, rows: Iterable[Row]) -> None:
+        """Append rows, each with its kind, in one write: a process that is killed leaves all of them or nearly so."""
+        time = _timestamp()
+        self._writer().append(*({"kind": row["kind"], "time": time, **row} for row in rows))
+
+    def forget(self, unwanted: Callable[[Row], bool]) -> None:
+        """Drop rows from events.jsonl, because what they tell of will happen again."""
+        self._writer().forget(unwanted)
 
     def events(self, kind: str | None = None) -> list[Row]:
         """The rows so far, oldest first, of one kind or all; damaged ones are left out."""

@@ -1,0 +1,244 @@
+"""A search on the terminal: a line for each trial as it ends, the finalists, and the winner with its doubt."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+from limpid.record.run import Run
+from limpid.record.trial_table import Range, Trial, TrialTable
+from limpid.reporting.progress import encodable, json_line
+from limpid.reporting.reading import read_run, score_title
+from limpid.reporting.terminal import print_data_summary
+from limpid.reporting.text import columns_of, figure, interval, label, number, plain, seconds, shorten, value_text
+
+WIDEST_VALUE = 18  # columns of a knob's value
+WIDEST_REASON = 60  # columns of why a trial failed
+
+
+class SearchScreen:
+    """Is told how a search goes, and prints it."""
+
+    def __init__(self, *, quiet: bool = False, json: bool = False, stream: TextIO | None = None) -> None:
+        self._quiet, self._json, self._stream = quiet, json, stream or sys.stdout
+        self._table: TrialLines | None = None
+        self._finals = 0
+
+    def begins(self, folder: Any) -> None:
+        """The search begins, or goes on with the trials that it has."""
+        header, rows = folder.run.header, list(folder.trials.values())
+        if self._json:
+            self._emit("search", path=str(folder.path), space=header["space"], budget=folder.budget)
+            return
+        if not self._quiet:
+            print_data_summary(header.get("summary") or {}, header.get("data") or {}, stream=self._stream)
+        self._write(heading_lines(header, folder.budget))
+        table = TrialTable(header, [{"kind": "member", **row} for row in rows])
+        self._table = TrialLines(table)
+        self._write([self._table.heading, *self._table.lines(table.searched)])
+
+    def trial(self, row: Mapping[str, Any], *, best: bool) -> None:
+        """A trial has ended; `best`: none was better so far."""
+        self._emit("trial", **row, best=best)
+        if self._table is not None:
+            self._write([self._table.line(self._table.trial_of(row), best=best)])
+
+    def final(self, row: Mapping[str, Any]) -> None:
+        """A finalist was trained from one more seed."""
+        self._emit("final", **row)
+
+    def close(self) -> None:
+        """The search is over, for whatever reason."""
+
+    def result(self, run: Run) -> None:
+        """Who won."""
+        if self._json:
+            self._emit("result", **result_row(run))
+        else:
+            self._write(result_lines(run))
+
+    def _emit(self, event: str, **fields: Any) -> None:
+        if self._json and not self._quiet:
+            hidden = ("event", "kind", "time", "figures")
+            kept = {key: value for key, value in fields.items() if key not in hidden}
+            self._stream.write(json_line({"event": event, **kept}) + "\n")
+            self._stream.flush()
+
+    def _write(self, lines: Sequence[str]) -> None:
+        if not self._quiet and not self._json:
+            self._stream.write("".join(encodable(line, self._stream) + "\n" for line in lines))
+            self._stream.flush()
+
+
+class TrialLines:
+    """The table of trials, line by line, so that it can grow while the search runs."""
+
+    def __init__(self, table: TrialTable) -> None:
+        self.table = table
+        self._names = _short_names([knob.path for knob in table.knobs])
+        self._widths = [
+            max(columns_of(name), _widest(knob)) for name, knob in zip(self._names, table.knobs, strict=True)
+        ]
+        metric = label(table.metric)
+        self._metric_width = max(columns_of(metric), 10)
+        cells = [f"{'trial':>5}", f"{metric:>{self._metric_width}}", f"{'epochs':>6}", f"{'time':>8}"]
+        cells += [f"{name:>{width}}" for name, width in zip(self._names, self._widths, strict=True)]
+        self.heading = "  ".join(cells)
+
+    def trial_of(self, row: Mapping[str, Any]) -> Trial:
+        """A member's row as a trial."""
+        return TrialTable(self.table.header, [{"kind": "member", **row}]).all[0]
+
+    def lines(self, trials: Sequence[Trial]) -> list[str]:
+        """A line for each of the trials, in order; the best so far are marked."""
+        best, lines = math.nan, []
+        for trial in trials:
+            better = trial.has_figure and not self.table.goodness(best) >= self.table.goodness(trial.figure)
+            best = trial.figure if better else best
+            lines.append(self.line(trial, best=better))
+        return lines
+
+    def line(self, trial: Trial, *, best: bool = False) -> str:
+        """One trial."""
+        shown = figure(self.table.metric, trial.figure) if math.isfinite(trial.figure) else "-"
+        cells = [f"{trial.number:>5}", f"{shown:>{self._metric_width}}", f"{trial.epochs:>6}"]
+        cells.append(f"{seconds(trial.seconds):>8}")
+        for knob, width in zip(self.table.knobs, self._widths, strict=True):
+            text = shorten(value_of(trial.params[knob.path]), WIDEST_VALUE) if knob.path in trial.params else ""
+            cells.append(f"{text:>{width}}")
+        if trial.state != "finished":
+            cells.append(f"{trial.state}: {shorten(plain(trial.reason), WIDEST_REASON)}")
+        return "  ".join([*cells, *(["best"] if best else [])]).rstrip()
+
+
+def heading_lines(header: Mapping[str, Any], budget: int) -> list[str]:
+    """What is about to be searched, and how."""
+    metric, way = label(str(header.get("metric"))), "higher" if header.get("higher_is_better") else "lower"
+    pruner = header.get("pruner")
+    lines = [
+        f"search: {number(budget)} trials, sampler {header.get('sampler')}"
+        + (f", pruner {pruner}" if pruner != "none" else "")
+        + f", judged by {metric} on the validation rows ({way} is better)"
+    ]
+    knobs = [Range.of(knob) for knob in (header.get("space") or {}).get("knobs") or ()]
+    width = max((columns_of(knob.path) for knob in knobs), default=0)
+    return [*lines, *(f"  {knob.path:<{width}}  {range_text(knob)}" for knob in knobs), ""]
+
+
+def range_text(knob: Range) -> str:
+    """What is searched of one option: `0.0001 to 0.1, by its logarithm`."""
+    if knob.kind == "pattern":
+        return "networks in the language of patterns"
+    if not knob.is_number:
+        text = ", ".join(value_of(choice) for choice in knob.choices)
+    else:
+        text = f"{number(knob.low)} to {number(knob.high)}"
+        text += ", by its logarithm" if knob.on_log else ""
+        text += ", whole" if knob.kind == "whole" else ""
+    conditions = [f"{path} = {' or '.join(map(value_of, values))}" for path, values in knob.when.items()]
+    return text + (f"; with {' and '.join(conditions)}" if conditions else "")
+
+
+def value_of(value: Any) -> str:
+    """A value of a knob in a few columns; widths of layers as 64-32."""
+    if isinstance(value, list | tuple):
+        return "-".join(value_text(entry) for entry in value) or "none"
+    return number(value) if isinstance(value, float) else value_text(value)
+
+
+def result_lines(run: Run) -> list[str]:
+    """Finalists, winner, its doubt, its score on the test split, and where everything lies."""
+    table = TrialTable(run.header, run.events())
+    lines = [""]
+    if table.winner is None:
+        state = str((table.end or {}).get("status", "running"))
+        best = table.best_trial
+        lines.append(
+            f"{state}: {number(len(table.searched))} of {number(table.budget or 0)} trials"
+            + (f", best so far trial {best.number}: {_named(table, best.figure)}" if best else "")
+        )
+        reason = (table.end or {}).get("reason")
+        return [*lines, *([plain(reason)] if reason else []), f"search {plain(run.path)}"]
+    lines += _finalist_lines(table) + _winner_lines(table, table.winner)
+    lines += _score_lines(Run.open(run.path / str(table.winner["best"])))
+    lines += [f"search {plain(run.path)}", f"run    {plain(run.path / str(table.winner['best']))}"]
+    lines.append(f"config {plain(run.path / 'best.toml')}")
+    report = run.path / "report.html"
+    return [*lines, *([f"report {plain(report)}"] if report.exists() else [])]
+
+
+def result_row(run: Run) -> dict[str, Any]:
+    """The same for programs."""
+    table = TrialTable(run.header, run.events())
+    row: dict[str, Any] = {"path": str(run.path), "trials": len(table.searched), "winner": None}
+    if table.winner is None:
+        return row
+    best = run.path / str(table.winner["best"])
+    score = read_run(Run.open(best)).result or {}
+    winner = {key: value for key, value in table.winner.items() if key not in ("kind", "time")}
+    facts = {key: value for key, value in score.items() if key not in ("kind", "time")}
+    return row | {"winner": winner, "result": facts, "run": str(best), "config": str(run.path / "best.toml")}
+
+
+def _finalist_lines(table: TrialTable) -> list[str]:
+    entries = table.winner["finalists"] if table.winner else []
+    seeds = len(entries[0]["figures"]) if entries else 0
+    if not seeds:
+        return []
+    whom = "the best trial" if len(entries) == 1 else f"the best {len(entries)} trials"
+    lines = [f"{whom} again, from {seeds} fresh seed{'s' if seeds > 1 else ''}" + (" each:" if seeds > 1 else ":")]
+    for entry in entries:
+        each = ", ".join(_shown(table, value) for value in entry["figures"])
+        lines.append(f"{entry['trial']:>5}  mean {_shown(table, entry['figure']):>10}  ({each})")
+    return [*lines, ""]
+
+
+def _winner_lines(table: TrialTable, winner: Mapping[str, Any]) -> list[str]:
+    seeds = len(winner["figures"])
+    doubt = ""
+    if seeds > 1 and all(math.isfinite(bound) for bound in winner["interval"]):
+        doubt = f" (mean of {seeds} seeds, 95 % interval {interval(table.metric, *winner['interval'])})"
+    elif not seeds:
+        doubt = " (the best of many: a fresh seed would do worse)"
+    lines = [f"winner: trial {winner['trial']}, {_named(table, winner['figure'])}{doubt}"]
+    if winner.get("tied") and seeds:
+        low, high = winner["lead_interval"]
+        known = math.isfinite(low) and math.isfinite(high)
+        how = f"the difference lies within {interval(table.metric, low, high)}" if known else "one seed tells nothing"
+        lines.append(f"  It cannot be told apart from trial {winner['second']}: {how}. More --seeds would tell.")
+    width = max(columns_of(path) for path in winner["params"])
+    return lines + [f"  {path:<{width}}  {value_of(value)}" for path, value in winner["params"].items()]
+
+
+def _score_lines(best: Run) -> list[str]:
+    reading = read_run(best)
+    name, result = reading.score, reading.result
+    if name is None or result is None or name not in result:
+        return []
+    bounds = (result.get("interval") or {}).get(name)
+    doubt = f"95 % interval {interval(name, *bounds)}, " if bounds else ""
+    return [f"{score_title(reading)} {figure(name, result[name])} ({doubt}n = {number(result.get('n', 0))})"]
+
+
+def _shown(table: TrialTable, value: float) -> str:
+    return figure(table.metric, value) if math.isfinite(value) else "failed"
+
+
+def _named(table: TrialTable, value: float) -> str:
+    return f"{label(table.metric)} {figure(table.metric, value)}"
+
+
+def _short_names(paths: Sequence[str]) -> list[str]:
+    """Without their sections, where that leaves them different."""
+    short = [path.rpartition(".")[2] for path in paths]
+    return [name if short.count(name) == 1 else path for name, path in zip(short, paths, strict=True)]
+
+
+def _widest(knob: Range) -> int:
+    """Columns of the knob's widest value."""
+    if knob.is_number:
+        return len(number(int(knob.high))) if knob.kind == "whole" else 9
+    widest = max((columns_of(value_of(choice)) for choice in knob.choices), default=WIDEST_VALUE)
+    return min(WIDEST_VALUE, max(widest, 1))

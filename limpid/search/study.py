@@ -1,0 +1,107 @@
+"""The trials of a search as optuna knows them: what was asked, what was heard, what came of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.pruners import BasePruner, NopPruner
+from optuna.trial import Trial, TrialState
+
+from limpid.population.member import State
+from limpid.search.journal import Journal
+from limpid.search.samplers import STARTUP, Sampler
+from limpid.search.space import Params
+
+STATES = {"finished": TrialState.COMPLETE, "failed": TrialState.FAIL, "pruned": TrialState.PRUNED}
+ASK_FREELY = ("random", "quasi-random", "grid", "two-stage")  # samplers whose next trial does not need the last one's
+# Trials in training at once for samplers that learn: each asks without knowing what will come of the others. Ours.
+AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A trial: its number, its values, and the stage of the search that it belongs to."""
+
+    trial: Trial
+    number: int
+    params: Params
+    stage: str
+
+
+class Study:
+    """optuna's study in the file study.log, with a sampler of ours.
+
+    Args:
+        path: of the file.
+        name: of the study, as optuna's dashboard shows it.
+        sampler: says what is tried next.
+        pruner: says which trials are let go.
+        higher_is_better: of the figure.
+    """
+
+    def __init__(self, path: Path, name: str, sampler: Sampler, pruner: BasePruner, *, higher_is_better: bool) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.sampler, self._prunes = sampler, not isinstance(pruner, NopPruner)
+        self._journal = Journal(path)
+        self._study = optuna.create_study(
+            storage=optuna.storages.JournalStorage(self._journal),
+            sampler=sampler,
+            pruner=pruner,
+            study_name=name,
+            direction="maximize" if higher_is_better else "minimize",
+            load_if_exists=True,
+        )
+        self._running: dict[int, Trial] = {}
+
+    @property
+    def num_trials(self) -> int:
+        """That were asked so far."""
+        return len(self._study.get_trials(deepcopy=False))
+
+    def unfinished(self) -> list[Asked]:
+        """Trials of which nothing was told, in order: those that were in training when the search ended."""
+        trials = [trial for trial in self._study.get_trials(deepcopy=False) if trial.state == TrialState.RUNNING]
+        return [self._asked(Trial(self._study, trial._trial_id)) for trial in trials]
+
+    def can_ask(self) -> bool:
+        """Whether the next trial can be asked for now, or only when some that run have ended."""
+        if self.sampler.name not in ASK_FREELY and self.num_trials >= STARTUP and len(self._running) >= AT_ONCE:
+            return False
+        return self.sampler.ready(self._study)
+
+    def ask(self) -> Asked:
+        """The next trial."""
+        return self._asked(self._study.ask())
+
+    def _asked(self, trial: Trial) -> Asked:
+        self._running[trial.number] = trial
+        return Asked(trial, trial.number, self.sampler.space.ask(trial), self.sampler.stage(trial.number))
+
+    def report(self, number: int, epoch: int, figure: float) -> bool:
+        """Hear of a trial's figure after an epoch. False: the pruner wants it trained no further."""
+        if not self._prunes:
+            return True
+        trial = self._running[number]
+        if epoch not in trial.storage.get_trial(trial._trial_id).intermediate_values:  # a trial run again has some
+            trial.report(figure, epoch)
+        return not trial.should_prune()
+
+    def tell(self, number: int, state: State, figure: float) -> None:
+        """What came of a trial; its values are learned from if it finished with a finite figure."""
+        trial = self._running.pop(number, None)
+        if trial is None:  # told before, by a process that was killed before it could write its record
+            return
+        complete = state == "finished" and math.isfinite(figure)
+        told = STATES[state] if complete or state != "finished" else TrialState.FAIL
+        self._study.tell(trial, figure if complete else None, state=told)
+
+    def close(self) -> None:
+        self._journal.close()
+
+    def params_of(self, number: int) -> dict[str, Any]:
+        """The values of a trial."""
+        return self.sampler.space.params_of(self._study.get_trials(deepcopy=False)[number])
