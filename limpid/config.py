@@ -26,6 +26,14 @@ def _own_name(word: str) -> str:
     return MODELS.get_name(word) or word
 
 
+def _fold(text: str | None) -> str | None:
+    """The number of a fold among how many, such as 2/5."""
+    number, _, count = (text or "0/2").partition("/")
+    if not (number.isdecimal() and count.isdecimal() and int(count) >= 2 and int(number) <= int(count)):
+        raise ValueError("expected the number of a fold and how many there are, such as 2/5")
+    return text
+
+
 class DataConfig(Section):
     """What goes in: the source, how its columns are read, and how it is split."""
 
@@ -58,6 +66,14 @@ class DataConfig(Section):
     split: str = Field(default="random", description="random, group:COLUMN or time:COLUMN")
     valid_share: float | None = Field(default=None, ge=0.0, lt=1.0, description="share of rows kept for validation")
     test_share: float | None = Field(default=None, ge=0.0, lt=1.0, description="share of rows kept for the test")
+    fold: Annotated[str | None, AfterValidator(_fold)] = Field(
+        default=None,
+        description="2/5: the second of five parts of all rows but the test's validates; 0/5: none, all of them train",
+    )
+    train_share: float | None = Field(
+        default=None, gt=0.0, le=1.0, description="share of the training rows that is used; larger ones hold smaller"
+    )
+    train_draw: int = Field(default=0, ge=0, description="which of the random draws of that share")
     size: int | None = Field(default=None, ge=4, description="samples to generate (generators only)")
     noise: float | None = Field(default=None, ge=0.0, description="noise of a generator, in units of its features")
     form: Literal["auto", "table", "series", "sequences", "text", "texts", "pairs", "captions"] = Field(
@@ -257,8 +273,14 @@ class TrainingConfig(Section):
     )
     keep: int = Field(default=2, ge=1, description="checkpoints kept")
     members: int = Field(default=1, ge=1, le=1000, description="networks whose probabilities are averaged")
-    ensemble: Literal["bagging", "seeds", "snapshot"] = Field(
-        default="bagging", description="what members differ by: bootstrap rows, seed, or cycle of one training"
+    ensemble: Literal["bagging", "seeds", "snapshot", "folds"] = Field(
+        default="bagging", description="what members differ by: bootstrap rows, seed, cycle of one training, or fold"
+    )
+    sizes: tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...] = Field(
+        default=(), description="shares of the training rows on which members are trained too: a learning curve"
+    )
+    on: str = Field(
+        default="auto", description="what trains members: auto, stacked, processes, one-by-one, ray, or a Ray address"
     )
 
 

@@ -15,7 +15,6 @@ from limpid.data.dataset import Dataset
 from limpid.data.sources import load_data
 from limpid.device import prepare_cpu
 from limpid.errors import ConfigError, RecordError
-from limpid.members import as_ensemble
 from limpid.models.registry import takes_codes
 from limpid.recipe import build_on, load_recipe
 from limpid.record.run import Run, new_run_path, refuse_occupied
@@ -112,9 +111,8 @@ def reopen(
         for text in checkpoint.skipped if checkpoint else ():
             run.add("note", text=text)
         run.truncate_after(checkpoint.step if checkpoint else -1)
-        if config.training.members > 1:
-            return as_ensemble(wiring), run, None
-        return wiring, run, decode(checkpoint) if checkpoint else None
+        several = config.training.members > 1 or bool(config.training.sizes)  # the members are what is resumed
+        return wiring, run, decode(checkpoint) if checkpoint and not several else None
     except BaseException:
         run.close()
         raise

@@ -17,9 +17,12 @@ from limpid.data.sources import named_sources
 from limpid.doctor.diagnosis import Diagnosis
 from limpid.doctor.finding import Finding
 from limpid.errors import ConfigError, NonFiniteLoss, Stopped
-from limpid.members import as_ensemble, fit_members, join
 from limpid.models.registry import takes_codes
 from limpid.opening import new_run, read_data, refuse_early, reopen, wire_new
+from limpid.population.ensembles import fit_members, keep_whole
+from limpid.population.ground import Ground
+from limpid.population.joining import join
+from limpid.population.lineup import Lineup, is_population, line_up
 from limpid.practice.examination import Examiner, check_wiring
 from limpid.practice.post_mortem import diagnose_run
 from limpid.practice.therapist import Therapist
@@ -31,9 +34,11 @@ from limpid.scoring import score_run, throughput
 from limpid.training.checkpoint import TrainingState, encode, state_digest
 from limpid.training.history import Silence
 from limpid.training.loop import fit
+from limpid.training.position import Position
 from limpid.training.randomness import own_randomness
 from limpid.training.rate_finder import RateCurve, search_rate
 from limpid.training.signals import StopRequest
+from limpid.training.stopping import EarlyStopping
 from limpid.wiring import Wiring, wire
 
 
@@ -84,11 +89,31 @@ def train(
     """
     if resume is not None:
         module = model if isinstance(model, nn.Module) else None
-        return execute(*reopen(Path(resume), source, y, module, options), observer)
+        return _resume(Path(resume), source, y, module, options, observer)
     wiring, given = wire_new(source, y, model, config, options)
-    if wiring.config.training.members > 1:
-        wiring = as_ensemble(wiring)
-    return execute(wiring, new_run(wiring, given), None, observer)
+    lineup = None
+    if is_population(wiring.config):
+        wiring, lineup = line_up(wiring, given, _ground(source, y, wiring.config))
+    return execute(wiring, new_run(wiring, given), None, observer, lineup)
+
+
+def _resume(path: Path, source: Any, y: Any, module: nn.Module | None, options: dict[str, Any], observer: Any) -> Run:
+    wiring, run, state = reopen(path, source, y, module, options)
+    lineup = None
+    if is_population(wiring.config):
+        try:
+            given = config_from_dict(run.header["given"], origin=f"{run.path}/run.json")
+            wiring, lineup = line_up(wiring, given, _ground(source, y, wiring.config))
+        except BaseException:
+            run.close()
+            raise
+    return execute(wiring, run, state, observer, lineup)
+
+
+def _ground(source: Any, y: Any, config: Config) -> Ground:
+    """The data of a run's members; a source that has a name is read by it."""
+    named = source is None or isinstance(source, str | Path | Config)
+    return Ground(None if named else source, y, seed=config.training.seed)
 
 
 def find_rate(
@@ -204,8 +229,11 @@ def list_datasets() -> list[dict[str, Any]]:
     return [{"name": name, "what": what} for name, what in named_sources().items()]
 
 
-def execute(wiring: Wiring, run: Run, state: TrainingState | None, observer: Any) -> Run:
-    """Run the loop inside the run folder, then score, report and close. An already finished run is left as it is."""
+def execute(wiring: Wiring, run: Run, state: TrainingState | None, observer: Any, lineup: Lineup | None = None) -> Run:
+    """Run the loop inside the run folder, then score, report and close. An already finished run is left as it is.
+
+    With `lineup` the loop is that of each member; joined runs have members, and nothing is left to train.
+    """
     observer = observer or Silence()
     if any(row["status"] == "finished" for row in run.events("end")):
         run.close()
@@ -224,8 +252,10 @@ def execute(wiring: Wiring, run: Run, state: TrainingState | None, observer: Any
             if examiner is not None:
                 examiner.examine(wiring)
                 monitors = examiner.monitors(wiring)
-            if wiring.members:
-                position = fit_members(wiring, run, observer, stop=stop)
+            if lineup is not None:
+                wiring, position = fit_members(wiring, lineup, run, observer, stop=stop)
+            elif wiring.members:
+                position = keep_whole(wiring, run, Position(EarlyStopping(plan.higher_is_better)))
             else:
                 watching = (run, observer) if examiner is None else (examiner, examiner)
                 position = fit(wiring.parts, plan, *watching, save=save, resume=state, stop=stop, monitors=monitors)

@@ -68,21 +68,17 @@ def test_an_ensemble_is_exported_like_any_network(table: Path, tmp_path: Path) -
     assert result.format == "safetensors"
 
 
-def test_an_interrupted_ensemble_goes_on_in_its_member(table: Path, tmp_path: Path) -> None:
-    options = {**OPTIONS, "target": "kind", "training__members": 3, "training__checkpoint_steps": 3}
+def test_an_interrupted_ensemble_goes_on_with_the_member_that_it_was_in(table: Path, tmp_path: Path) -> None:
+    options = {**OPTIONS, "target": "kind", "training__members": 3, "training__on": "one-by-one"}
 
     class StopInSecond:
         """Asks the run to stop in the second epoch of the second member."""
 
-        number = 0
-
         def wired(self, wiring: Any, run: Any) -> None: ...
-        def member(self, number: int, count: int, wiring: Any) -> None:
-            self.number = number
-
+        def member(self, row: Any, ended: int, count: int) -> None: ...
         def step(self, step: int, loss: float) -> None: ...
         def epoch(self, row: Any, valid_row: Any) -> None:
-            if (self.number, row["epoch"]) == (2, 2):
+            if (row["member"], row["epoch"]) == (2, 2):
                 os.kill(os.getpid(), signal.SIGTERM)
 
         def close(self) -> None: ...

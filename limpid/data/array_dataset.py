@@ -16,6 +16,7 @@ from torch import Tensor
 
 from limpid.config import DataConfig
 from limpid.data.dataset import Dataset, ResidentRows, Split
+from limpid.data.folds import refuse_folds, subset_of
 from limpid.data.scaling import Scale, fit_scale, is_default
 from limpid.data.split import split_indices, split_shares
 from limpid.data.target import (
@@ -207,6 +208,8 @@ def _split(
     elif config.split != "random":
         raise DataError(f"data.split = {config.split!r} is not known. Use random, group:COLUMN or time:COLUMN.")
     valid_share, test_share = split_shares(config, has_test=arrays.test is not None)
+    if arrays.valid is not None:
+        refuse_folds(config, "the arrays hold validation rows, and folds divide all rows anew. Leave folds out.")
     return split_indices(
         len(arrays.x),
         labels=columns[0].codes[: len(arrays.x)] if stratify else None,
@@ -215,6 +218,7 @@ def _split(
         valid_share=0.0 if arrays.valid is not None else valid_share,
         test_share=test_share,
         seed=seed,
+        subset=subset_of(config),
     )
 
 

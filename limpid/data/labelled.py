@@ -16,6 +16,7 @@ from torch import Tensor
 
 from limpid.config import DataConfig
 from limpid.data.dataset import Dataset, Rows, Split
+from limpid.data.folds import refuse_folds, subset_of
 from limpid.data.split import split_indices, split_shares
 from limpid.data.target import TargetCoder, TargetColumn, fit_target, infer_task
 from limpid.errors import ConfigError, DataError
@@ -43,6 +44,8 @@ def part_rows(
     given_N = np.array(["train"] * num_rows if given is None else list(given))
     has_valid, has_test = bool((given_N == "valid").any()), bool((given_N == "test").any())
     valid_share, test_share = split_shares(config, has_test=has_test)
+    if has_valid:
+        refuse_folds(config, "the source says which samples validate, and folds divide all anew. Leave folds out.")
     open_N = np.flatnonzero(given_N == "train")
     parts = split_indices(
         len(open_N),
@@ -51,6 +54,7 @@ def part_rows(
         valid_share=0.0 if has_valid else valid_share,
         test_share=test_share,
         seed=seed,
+        subset=subset_of(config),
     )
     rows = {part: open_N[numbers] for part, numbers in zip(PARTS, parts, strict=True)}
     for part in ("valid", "test"):

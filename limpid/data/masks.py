@@ -14,6 +14,7 @@ import torch
 from limpid.config import DataConfig
 from limpid.data.array_dataset import Array, Arrays, Index, scale_of, to_inputs
 from limpid.data.dataset import Dataset, ResidentRows, Split
+from limpid.data.folds import subset_of
 from limpid.data.scaling import is_default
 from limpid.data.split import split_indices, split_shares
 from limpid.errors import DataError
@@ -40,7 +41,9 @@ def masks_dataset(arrays: Arrays, config: DataConfig, *, seed: int, name: str) -
             "data.scale and further parts."
         )
     valid_share, test_share = split_shares(config, has_test=False)
-    rows = split_indices(len(inputs), valid_share=valid_share, test_share=test_share, seed=seed)
+    rows = split_indices(
+        len(inputs), valid_share=valid_share, test_share=test_share, seed=seed, subset=subset_of(config)
+    )
     asked = y[y >= 0]
     if asked.size == 0:
         raise DataError(f"{name}: every pixel's class is negative, so that none counts.")

@@ -19,6 +19,7 @@ from torch import Tensor
 from limpid.config import DataConfig
 from limpid.data.cache import digest, load_array, save_array
 from limpid.data.dataset import Dataset, ResidentRows, Rows, Split
+from limpid.data.folds import refuse_folds, subset_of
 from limpid.data.scaling import Scale, fit_scale, is_default
 from limpid.data.split import split_indices, split_shares
 from limpid.errors import ConfigError, DataError
@@ -85,10 +86,16 @@ def image_dataset(source: Source, config: DataConfig, seed: int) -> Dataset:
     has_test = source.read_test is not None
     valid_share, test_share = split_shares(config, has_test=has_test)
     if source.valid is not None:
+        refuse_folds(config, "the images hold a validation set, and folds divide all anew. Leave folds out.")
         valid_share = 0.0
     label_N = source.train.labels
     train_rows, valid_rows, test_rows = split_indices(
-        len(label_N), labels=label_N, valid_share=valid_share, test_share=test_share, seed=seed
+        len(label_N),
+        labels=label_N,
+        valid_share=valid_share,
+        test_share=test_share,
+        seed=seed,
+        subset=subset_of(config),
     )
     resident = fits_in_memory(source.train.pixels.nbytes, config.memory_share)
     train = _split(source.train, train_rows, task, resident)

@@ -21,6 +21,7 @@ from limpid.data.column_types import as_numbers, infer_type
 from limpid.data.dataset import Dataset, Split
 from limpid.data.encode import TableEncoder
 from limpid.data.encoder_fit import FittedColumns, fit_encoder
+from limpid.data.folds import refuse_subsets
 from limpid.data.frames import TableFile, read_table
 from limpid.data.origin import named
 from limpid.data.season import find_season
@@ -146,6 +147,7 @@ def _read_series(file: TableFile, config: DataConfig, origin: str) -> Series:
     targets = targets or _only_number(frame.drop(list(left_out)), origin)
     gather = pl.Series([None if row < 0 else row for row in arranged.rows.tolist()], dtype=pl.UInt32)
     frame = frame.select(pl.all().gather(gather))
+    refuse_subsets(config, "a series is split in order of time, once. Leave it out.")
     valid_share, test_share = split_shares(config, has_test=False)
     num_steps = frame.height
     second = num_steps - round(test_share * num_steps)

@@ -5,10 +5,13 @@ Shapes: N rows.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from limpid.config import DataConfig
+from limpid.data.folds import WHOLE, Subset, fold_numbers, nested_order, trains
 from limpid.errors import ConfigError, DataError
 
 Index = NDArray[np.int64]
@@ -45,8 +48,9 @@ def split_indices(
     valid_share: float,
     test_share: float,
     seed: int,
+    subset: Subset = WHOLE,
 ) -> tuple[Index, Index, Index]:
-    """Disjoint, sorted row numbers of the training, validation and test split, which together are all rows.
+    """Disjoint, sorted row numbers of the training, validation and test split, together all rows of the subset.
 
     With `times` the latest rows are the test and those before them validate. With `groups` no group is in two splits.
     With `labels` every class keeps its share in every split, and a class too small for that stays in training.
@@ -56,9 +60,36 @@ def split_indices(
         labels: (N,) class of each row, any integers.
         groups: (N,) group of each row.
         times: (N,) values that order the rows.
+        subset: the fold that validates in place of the validation split, and which of the training rows are used;
+            the test split is the same for all of them.
     Raises:
-        DataError: fewer groups than splits asked for.
+        DataError: fewer groups than splits or folds asked for, fewer rows than folds.
     """
+    drawn = _draw(num_rows, labels, groups, times, valid_share, test_share, seed)
+    if subset == WHOLE:
+        return drawn
+    train, valid, test = drawn
+    if subset.fold is not None:
+        rest = np.sort(np.concatenate([train, valid]))
+        fold_N = fold_numbers(len(rest), subset.fold[1], seed=seed, **_taken(rest, labels, groups, times))
+        train, valid = rest[trains(fold_N, subset.fold[0], in_order=times is not None)], rest[fold_N == subset.fold[0]]
+        if subset.fold[0] == 0:
+            train, valid = rest, rest[:0]
+    if subset.share < 1.0:
+        order = nested_order(len(train), seed=[seed, subset.draw], **_taken(train, labels, groups, times))
+        train = np.sort(train[order[: max(1, round(subset.share * len(train)))]])
+    return train, valid, test
+
+
+def _draw(
+    num_rows: int,
+    labels: Index | None,
+    groups: NDArray[np.generic] | None,
+    times: NDArray[np.generic] | None,
+    valid_share: float,
+    test_share: float,
+    seed: int,
+) -> tuple[Index, Index, Index]:
     random = np.random.default_rng([seed, 0x5917])
     num_test, num_valid = _sizes(num_rows, valid_share, test_share)
     if times is not None:
@@ -143,3 +174,11 @@ def _assign_groups(
             donors = np.flatnonzero(part_G == fullest)
             part_G[donors[count_G[donors].argmin()]] = part
     return part_G[code_N]
+
+
+def _taken(
+    rows: Index, labels: Index | None, groups: NDArray[np.generic] | None, times: NDArray[np.generic] | None
+) -> dict[str, NDArray[Any] | None]:
+    """What is known of these rows."""
+    known = {"labels": labels, "groups": groups, "times": times}
+    return {name: None if values is None else values[rows] for name, values in known.items()}

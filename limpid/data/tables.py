@@ -22,6 +22,7 @@ from limpid.data.column_types import Type, numbers_from_text
 from limpid.data.dataset import Dataset, ResidentRows, Split
 from limpid.data.encode import TableEncoder
 from limpid.data.encoder_fit import FittedColumns, fit_encoder
+from limpid.data.folds import subset_of
 from limpid.data.frames import TableFile, frame_digest, read_table, to_frame
 from limpid.data.origin import named
 from limpid.data.scaling import Scale, fit_scale, is_default
@@ -88,6 +89,7 @@ def _build(file: TableFile, name: str, config: DataConfig, seed: int, takes_code
         valid_share=valid_share,
         test_share=test_share,
         seed=seed,
+        subset=subset_of(config),
     )
     train, valid, test = parts
     untyped = [name for name in frame.columns if name not in roles.leave_out() and name not in roles.types]

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from limpid.config import ModelConfig
 from limpid.models.network import Network
 from limpid.models.registry import build_model
+from limpid.models.translation import Translated, translated
 from limpid.spec import DataSpec, Task
 
 
@@ -53,11 +54,21 @@ def build_ensemble(members: Sequence[tuple[ModelConfig, DataSpec]], spec: DataSp
         build_model(config.model_copy(update={"pretrained": False}), own, seed=number)
         for number, (config, own) in enumerate(members)
     ]
-    return as_network(built, spec)
+    return as_network(built, spec, [own for _, own in members])
 
 
-def as_network(members: Sequence[nn.Module], spec: DataSpec) -> Network:
-    """Networks that take raw samples as one that does."""
+def as_network(members: Sequence[nn.Module], spec: DataSpec, specs: Sequence[DataSpec] = ()) -> Network:
+    """Networks that take raw samples as one that does; `specs` of members whose encoding of samples is their own.
+
+    Raises ModelError where members of these specs have learned different questions.
+    """
+    if specs:
+        members = [translated(member, own, spec) for member, own in zip(members, specs, strict=True)]
     network = Network(spec, Ensemble(members, spec.task))
     network.scale.enabled = False  # each member does it, perhaps with statistics of its own
     return network
+
+
+def inner(member: nn.Module) -> nn.Module:
+    """The network of a member, without the translation around it."""
+    return member.network if isinstance(member, Translated) else member  # type: ignore[no-any-return, unused-ignore]

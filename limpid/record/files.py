@@ -16,6 +16,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Literal
 
@@ -25,8 +26,23 @@ Operation = Literal["open", "write", "fsync", "rename", "unlink", "mkdir"]
 
 operation_hook: Callable[[Operation, Path], int | None] | None = None
 
+_forced: ContextVar[bool] = ContextVar("forced", default=True)
+
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows translates line ends without it
+
+
+@contextlib.contextmanager
+def unforced() -> Iterator[None]:
+    """While open, nothing is forced to the disk: for what proves itself when read, and can be made anew if it is lost.
+
+    A crash of the machine, not of the program, can then leave files cut or empty.
+    """
+    token = _forced.set(False)
+    try:
+        yield
+    finally:
+        _forced.reset(token)
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -130,8 +146,7 @@ class AppendFile:
     def sync(self) -> None:
         """Force what was appended, and the file's name, to the disk."""
         with _reported(self.path):
-            _count("fsync", self.path)
-            os.fsync(self._descriptor)
+            _force(self._descriptor, self.path)
             _sync_folder(self.path.parent)
 
     def close(self) -> None:
@@ -143,10 +158,15 @@ def _write_and_sync(path: Path, data: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
     try:
         _write_all(descriptor, data, path)
-        _count("fsync", path)
-        os.fsync(descriptor)
+        _force(descriptor, path)
     finally:
         os.close(descriptor)  # network file systems report late failures here
+
+
+def _force(descriptor: int, path: Path) -> None:
+    if _forced.get():
+        _count("fsync", path)
+        os.fsync(descriptor)
 
 
 def _write_all(descriptor: int, data: bytes, path: Path) -> None:
@@ -157,7 +177,7 @@ def _write_all(descriptor: int, data: bytes, path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows has no fsync of folders
+    if os.name == "nt" or not _forced.get():  # Windows has no fsync of folders
         return
     _count("fsync", folder)
     descriptor = os.open(folder, os.O_RDONLY)
