@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from limpid.commands import auditing, doctoring, ensembles, lists, rates, recipes, transfer, use
-from limpid.commands.options import Json, Quiet, RunFolder
+from limpid.commands import auditing, doctoring, ensembles, lists, rates, recipes, transfer, tuning, use
+from limpid.commands.options import Json, Quiet, RunFolder, given_config
 from limpid.errors import ConfigError, LimpidError
 
 # Unknown options, missing arguments and the like. typer exports no name for this parent of BadParameter.
@@ -87,18 +87,9 @@ def train(
     """
     named = {name: value for name, value in locals().items() if value not in (None, [])}
     flags = _pop(named, "source", "model", "recipe", "config", "set_", "resume", "json", "quiet")
-    from limpid.config import Config
-    from limpid.config_reader import load_config, override, with_options
     from limpid.reporting.terminal import Screen
 
-    if "from_" in named:
-        named["start"] = named.pop("from_")
-    if "types" in named:
-        named["types"] = dict(_pair(text) for text in named["types"])
-    if "hidden" in named:
-        named["hidden"] = [_whole(text, "--hidden") for text in named["hidden"].split(",") if text.strip()]
-    given = load_config(flags["config"]) if "config" in flags else Config()
-    given = override(with_options(given, named), flags.get("set_", ()))
+    given = given_config(named, flags.get("config"), flags.get("set_", ()))
     screen = Screen(quiet=quiet, json=json)
     from limpid.workbench import train as run_training
 
@@ -142,6 +133,7 @@ doctoring.add_to(app)
 auditing.add_to(app)
 use.add_to(app)
 ensembles.add_to(app)
+tuning.add_to(app, train)
 transfer.add_to(app)
 rates.add_to(app)
 recipes.add_to(app)
@@ -150,22 +142,6 @@ lists.add_to(app)
 
 def _pop(values: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: values.pop(name) for name in names if name in values}
-
-
-def _pair(text: str) -> tuple[str, str]:
-    column, separator, kind = text.rpartition("=")
-    if not separator or not column:
-        raise ConfigError(f"--types {text}: expected COLUMN=TYPE, for example --types zip=category.")
-    return column, kind
-
-
-def _whole(text: str, option: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ConfigError(
-            f"{option}: {text.strip()!r} is not a whole number; expected widths such as 128,64."
-        ) from None
 
 
 def main() -> None:

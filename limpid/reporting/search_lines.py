@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
+from limpid.errors import RecordError
 from limpid.record.run import Run
 from limpid.record.trial_table import Range, Trial, TrialTable
 from limpid.reporting.progress import encodable, json_line
@@ -58,6 +59,17 @@ class SearchScreen:
             self._emit("result", **result_row(run))
         else:
             self._write(result_lines(run))
+
+    def show(self, run: Run) -> None:
+        """A search as its record tells it now, whether it is over or not. Raises RecordError where it is no search."""
+        if run.header.get("kind") != "search":
+            raise RecordError(f"{run.path} is no search. To look at a training: limpid report {run.path}")
+        if not self._json:
+            table = TrialTable(run.header, run.events())
+            trials = TrialLines(table)
+            self._write(heading_lines(run.header, table.budget or 0))
+            self._write([trials.heading, *trials.lines(table.searched)])
+        self.result(run)
 
     def _emit(self, event: str, **fields: Any) -> None:
         if self._json and not self._quiet:

@@ -1,0 +1,80 @@
+"""The command that searches for better settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from limpid.commands.options import Json, Quiet, also_taking, given_config
+from limpid.errors import ConfigError
+
+NOT_SEARCHED = ("tensorboard", "mlflow", "folds", "bag", "sizes")  # options of train that a search has no use for
+
+
+def add_to(app: typer.Typer, train: Callable[..., Any]) -> None:
+    """Register the command, with the options of `train` that say what is trained on what."""
+    app.command()(also_taking(train, but=NOT_SEARCHED)(tune))
+
+
+def tune(
+    space: Annotated[Path | None, typer.Option(help="TOML file with a table for each knob; else a default one")] = None,
+    budget: Annotated[int | None, typer.Option(help="trials (25); with --resume, a larger one extends")] = None,
+    time: Annotated[str | None, typer.Option(help="after which no trial begins: 90s, 10m, 1h")] = None,
+    metric: Annotated[str | None, typer.Option(help="validation figure that trials are judged by")] = None,
+    sampler: Annotated[
+        str, typer.Option(help="random, grid, quasi-random, two-stage, tpe, gp, cma-es or evolution")
+    ] = "random",
+    pruner: Annotated[str, typer.Option(help="none, median, halving or hyperband")] = "none",
+    seeds: Annotated[int, typer.Option(help="fresh seeds that the best three trials are trained from again")] = 3,
+    on: Annotated[str | None, typer.Option(help="auto, stacked, processes, one-by-one, ray, or a Ray address")] = None,
+    resume: Annotated[Path | None, typer.Option(help="folder of a search to go on with, or to extend")] = None,
+    show: Annotated[Path | None, typer.Option(help="folder of a search to look at, finished or running")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    **named: Any,
+) -> None:
+    """Search for better settings: train many configurations, and the best of them again from fresh seeds.
+
+    Trials learn from the training rows and are judged on the validation rows; the test rows are read once, for the
+    winner, which is a run of its own in best/. best.toml trains it again: limpid train --config best.toml.
+
+    Options of train fix what is not to be searched: --lr 0.01 takes the rate out of the default space.
+    """
+    from limpid.reporting.search_lines import SearchScreen
+
+    screen = SearchScreen(quiet=quiet, json=json)
+    given = {name: value for name, value in named.items() if value not in (None, [])}
+    if show is not None:
+        from limpid.record.run import Run
+
+        screen.show(Run.open(show))
+        return
+    from limpid.search.tuning import tune as search
+
+    if resume is not None:
+        asked = {"space": space, "metric": metric, **given}
+        refused = [name.rstrip("_") for name, value in asked.items() if value is not None]
+        if refused:
+            raise ConfigError(f"--resume goes on with what the search has; leave out --{refused[0].replace('_', '-')}.")
+        result = search(resume=resume, budget=budget, time=time, on=on, observer=screen)
+    else:
+        flags = {name: given.pop(name) for name in ("source", "model", "recipe") if name in given}
+        config = given_config(given, given.pop("config", None), given.pop("set_", ()))
+        result = search(
+            flags.pop("source", None),
+            config=config,
+            space=space,
+            budget=budget,
+            time=time,
+            metric=metric,
+            sampler=sampler,
+            pruner=pruner,
+            seeds=seeds,
+            on=on,
+            observer=screen,
+            **flags,
+        )
+    screen.result(result.run)
