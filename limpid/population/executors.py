@@ -18,8 +18,13 @@ def train_population(host: Host, ground: Ground, *, on: str = "auto", stop: Stop
 
     Raises ConfigError for a way that there is not, Stopped when `stop` asks for it.
     """
+    EXECUTORS[find_executor(on)](host, ground, stop=stop)
+
+
+def find_executor(on: str) -> str:
+    """The name of the way that `on` names. Raises ConfigError for one that there is not, naming the nearest."""
     name = "one-by-one" if on == "auto" else on
     if name not in EXECUTORS:
         close = nearest(name, EXECUTORS) or "auto"
         raise ConfigError(f"on={on}: there is no such way to train a population. Did you mean {close}?")
-    EXECUTORS[name](host, ground, stop=stop)
+    return name

@@ -218,8 +218,10 @@ def _winner_lines(table: TrialTable, winner: Mapping[str, Any]) -> list[str]:
     if winner.get("tied") and seeds:
         low, high = winner["lead_interval"]
         known = math.isfinite(low) and math.isfinite(high)
-        how = f"the difference lies within {interval(table.metric, low, high)}" if known else "one seed tells nothing"
-        lines.append(f"  It cannot be told apart from trial {winner['second']}: {how}. More --seeds would tell.")
+        how = f"the difference lies within {interval(table.metric, low, high)}. More --seeds would tell"
+        how = how if known else "one seed tells nothing. Take --seeds 3"
+        how = "their figures are equal" if low == high == 0 else how
+        lines.append(f"  It cannot be told apart from trial {winner['second']}: {how}.")
     width = max(columns_of(path) for path in winner["params"])
     return lines + [f"  {path:<{width}}  {value_of(value)}" for path, value in winner["params"].items()]
 

@@ -15,6 +15,7 @@ from limpid.config_reader import config_from_dict, with_options
 from limpid.device import prepare_cpu
 from limpid.errors import ConfigError, RecordError
 from limpid.opening import RUNS, wire_new
+from limpid.population.executors import find_executor
 from limpid.population.ground import Ground
 from limpid.record.run import Run, new_run_path
 from limpid.search.default_space import default_space
@@ -39,6 +40,7 @@ def begin(
     sampler: str,
     pruner: str,
     seeds: int,
+    on: str | None,
 ) -> tuple[SearchFolder, Ground]:
     """Check all that was asked, and make the folder of a new search: after this, nothing given can be wrong.
 
@@ -62,6 +64,7 @@ def begin(
     plan = SearchPlan(budget, sampler, pruner, seeds, seed, metric, rises(metric, wiring.config), epochs)
     build_sampler(sampler, seed, read, budget)
     build_pruner(pruner, epochs)
+    find_executor(on or given.training.on)
     header = {"created": datetime.now().astimezone().isoformat(), "limpid": limpid.__version__, "kind": "search"}
     header |= wiring.header(base) | plan.to_header() | {"space": read.to_dict()}
     header["config"]["training"]["monitor"] = metric

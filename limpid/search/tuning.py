@@ -84,5 +84,6 @@ def tune(
             sampler=sampler,
             pruner=pruner,
             seeds=seeds,
+            on=on,
         )
     return run_search(folder, ground, on=on, seconds=seconds, audience=observer or Silence())
