@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -80,7 +80,7 @@ class Cohort:
         self.parts = Parts(
             model=self.network,
             objective=self.objective,
-            optimizer=self.optimizer,
+            optimizer=cast(torch.optim.Optimizer, self.optimizer),  # the loop sets its rate, `move` calls it
             schedule=lambda step: 1.0,
             train=StackedBatches(train, batch_size=batch_size, num_batches=num_batches, orders=self._orders),
             valid=None if valid is None else SharedBatches(valid, batch_size=rows, num_members=lambda: len(self.slots)),
@@ -111,7 +111,7 @@ class Cohort:
         update: bool,
         guard: bool,
     ) -> Tensor:
-        """train_step for every member. One whose loss is NaN or infinite rests from then on, and nobody else minds."""
+        """train_step for every member. One whose loss is NaN or infinite is given up, and nobody else minds."""
         losses_M = objective.losses(network(*batch.inputs), batch.target)
         if guard and not math.isfinite(losses_M.sum().item()):
             self._explain(losses_M, batch)
@@ -249,7 +249,6 @@ class Cohort:
             cause = explain_nonfinite(slot.network, inputs, targets[place], names.__getitem__)
             slot.position.step = slot.mover.step
             slot.failure = describe_failure(cause, slot.position)
-            self.optimizer.resting.add(place)
 
 
 class _NobodyLeft(Exception):

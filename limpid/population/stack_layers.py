@@ -100,7 +100,8 @@ class StackedLinear:
         self.b_M1O = weights[1].unsqueeze(1) if self.has_bias else None
 
     def __call__(self, x: Tensor, rest: Sequence[Tensor], *, training: bool) -> Tensor:
-        return torch.bmm(x, self.w_MIO) if self.b_M1O is None else torch.baddbmm(self.b_M1O, x, self.w_MIO)
+        y_MBO = torch.bmm(x, self.w_MIO)
+        return y_MBO if self.b_M1O is None else y_MBO.add_(self.b_M1O)  # baddbmm would fill y with the biases first
 
 
 class StackedBatchNorm:
