@@ -54,14 +54,8 @@ def default_space(config: Config, spec: DataSpec) -> Space:
 def _step_knobs(config: Config, spec: DataSpec) -> Iterator[Knob]:
     """Of the steps: rate, decay, momentum, batch."""
     optim, training = config.optim, config.training
-    assert optim.lr is not None and training.batch_size is not None
-    yield Knob(
-        "optim.lr",
-        "log",
-        _rounded(optim.lr / 30),
-        _rounded(optim.lr * 10),
-        why=f"around {optim.lr:g}, the default; too high diverges within a factor of ten (Bengio 2012, 3.1.1)",
-    )
+    assert training.batch_size is not None
+    yield rate_knob(config)
     decay = optim.weight_decay or OPTIMIZERS[optim.name].weight_decay
     low, high = (_rounded(decay / 100), _rounded(decay * 10)) if decay else (1e-6, 1e-2)
     yield Knob("optim.weight_decay", "log", low, high, why="log-uniform; little to much of it (Goodfellow 2016, 11.4)")
@@ -72,6 +66,14 @@ def _step_knobs(config: Config, spec: DataSpec) -> Iterator[Knob]:
     sizes = _batch_sizes(training.batch_size, spec.num_train)
     if len(sizes) > 1:
         yield Knob("training.batch_size", "choice", choices=sizes, why="half the default to four times (Bengio 2012)")
+
+
+def rate_knob(resolved: Config) -> Knob:
+    """The learning rate around its default."""
+    rate = resolved.optim.lr
+    assert rate is not None
+    why = f"around {rate:g}, the default; too high diverges within a factor of ten (Bengio 2012, 3.1.1)"
+    return Knob("optim.lr", "log", _rounded(rate / 30), _rounded(rate * 10), why=why)
 
 
 def _model_knobs(config: Config, spec: DataSpec, part: ModelPart | None) -> Iterator[Knob]:

@@ -19,7 +19,7 @@ from limpid.search.knob import Knob
 from limpid.spec import DataSpec
 
 MOST_RESOLVED = 256  # combinations that are tried; each takes about a millisecond
-MOST_BUILT = 16  # different networks among them that are built
+MOST_BUILT = 32  # different networks among them that are built
 
 
 def impossible(knobs: tuple[Knob, ...], base: Config, spec: DataSpec) -> tuple[Mapping[str, Any], LimpidError] | None:
@@ -47,10 +47,10 @@ def _refusal(params: Mapping[str, Any], base: Config, spec: DataSpec, built: set
     """Why the combination cannot be built; None where it can. `built` holds the networks that could."""
     try:
         config, _ = resolve(with_options(base, {path.replace(".", "__"): params[path] for path in params}), spec)
-        model = config.model.model_copy(update={"dropout": 0.0})
-        if model.model_dump_json() not in built and len(built) < MOST_BUILT:
-            build_model(model, spec, seed=0)
-            built.add(model.model_dump_json())
+        network = config.model.model_dump_json()
+        if network not in built and len(built) < MOST_BUILT:
+            build_model(config.model, spec, seed=0)
+            built.add(network)
     except LimpidError as error:
         return error
     return None

@@ -12,7 +12,7 @@ from optuna import Study
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from limpid.search.samplers import Sampler, drawn
+from limpid.search.sampler import Sampler, drawn
 from limpid.search.space import SHRINK, Params, Space
 
 KEPT = 3  # of the first stage; 2 where it has fewer than ten trials
@@ -26,13 +26,9 @@ class TwoStage(Sampler):
 
     def __init__(self, space: Space, seed: int, budget: int, *, shrink: float = SHRINK) -> None:
         super().__init__(space, seed)
-        self.first = first_stage(budget)
+        self.startup = self.first = first_stage(budget)
+        self.wave = max(budget, 1)  # the second stage learns from the first alone
         self.shrink = shrink
-
-    def ready(self, study: Study) -> bool:
-        """The second stage waits for the whole of the first."""
-        trials = study.get_trials(deepcopy=False)  # in the order of their numbers
-        return len(trials) < self.first or all(trial.state.is_finished() for trial in trials[: self.first])
 
     def stage(self, number: int) -> str:
         return "search" if number < self.first else "tightened"
@@ -43,8 +39,7 @@ class TwoStage(Sampler):
 
     def tightened(self, study: Study) -> Space:
         """The space of the second stage; that of the first where no trial of it finished."""
-        trials = study.get_trials(deepcopy=False)[: self.first]
-        best = best_trials(trials, study.direction, kept(self.first))
+        best = best_trials(self.seen(study, self.first), study.direction, kept(self.first))
         if not best:
             return self.space
         return self.space.tightened([self.space.params_of(trial) for trial in best], self.shrink)
