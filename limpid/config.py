@@ -18,20 +18,12 @@ from limpid.catalogue.models import MODELS
 from limpid.catalogue.optimizers import OPTIMIZERS
 from limpid.catalogue.part import Catalogue
 from limpid.catalogue.schedules import SCHEDULES
-from limpid.section import PartSection, Section, called_from, named_in
+from limpid.section import PartSection, Section, called_from, fold_number, named_in
 
 
 def _own_name(word: str) -> str:
     """The name of a model of our own for any alias; other words may be torchvision's or timm's."""
     return MODELS.get_name(word) or word
-
-
-def _fold(text: str | None) -> str | None:
-    """The number of a fold among how many, such as 2/5."""
-    number, _, count = (text or "0/2").partition("/")
-    if not (number.isdecimal() and count.isdecimal() and int(count) >= 2 and int(number) <= int(count)):
-        raise ValueError("expected the number of a fold and how many there are, such as 2/5")
-    return text
 
 
 class DataConfig(Section):
@@ -66,7 +58,7 @@ class DataConfig(Section):
     split: str = Field(default="random", description="random, group:COLUMN or time:COLUMN")
     valid_share: float | None = Field(default=None, ge=0.0, lt=1.0, description="share of rows kept for validation")
     test_share: float | None = Field(default=None, ge=0.0, lt=1.0, description="share of rows kept for the test")
-    fold: Annotated[str | None, AfterValidator(_fold)] = Field(
+    fold: Annotated[str | None, AfterValidator(fold_number)] = Field(
         default=None,
         description="2/5: the second of five parts of all rows but the test's validates; 0/5: none, all of them train",
     )

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from limpid.config import Config
 from limpid.errors import ConfigError, nearest
+from limpid.population_words import spell_out
 from limpid.section import PartSection
 
 # Short names of the options that people type most, on the command line (with dashes) and as keywords in Python.
@@ -92,13 +93,13 @@ def override(config: Config, assignments: Iterable[str]) -> Config:
 def with_options(config: Config, options: Mapping[str, Any]) -> Config:
     """Set options by short name (`lr`) or by section and key with two underscores (`optim__lr`).
 
-    A single text or number is accepted where a list is meant. Raises ConfigError for an unknown name.
+    `seeds`, `folds`, `bag` and `sizes` ask for a population; see limpid/population_words.py. A single text or number is accepted where a list is meant. Raises ConfigError for an unknown name.
 
     >>> with_options(Config(), {"lr": 0.1, "training__threads": 1}).training.threads
     1
     """
     values = config.model_dump(exclude_unset=True)
-    for name, value in options.items():
+    for name, value in spell_out(options).items():
         path = SHORT_NAMES.get(name, name.replace("__", "."))
         section, dot, key = path.partition(".")
         if not dot:

@@ -23,6 +23,14 @@ def called_from(catalogue: Catalogue[Any]) -> AfterValidator:
     return AfterValidator(lambda text: text if text in (None, "own") else read_call(catalogue, text).text)
 
 
+def fold_number(text: str | None) -> str | None:
+    """The number of a fold among how many, such as 2/5; 0 stands for none of them."""
+    number, _, count = (text or "0/2").partition("/")
+    if not (number.isdecimal() and count.isdecimal() and int(count) >= 2 and int(number) <= int(count)):
+        raise ValueError("expected the number of a fold and how many there are, such as 2/5")
+    return text
+
+
 class Section(BaseModel):
     """A frozen group of options that refuses unknown keys."""
 

@@ -20,9 +20,8 @@ from limpid.errors import ConfigError, NonFiniteLoss, Stopped
 from limpid.models.registry import takes_codes
 from limpid.opening import new_run, read_data, refuse_early, reopen, wire_new
 from limpid.population.ensembles import fit_members, keep_whole
-from limpid.population.ground import Ground
 from limpid.population.joining import join
-from limpid.population.lineup import Lineup, is_population, line_up
+from limpid.population.lineup import Lineup, line_up
 from limpid.practice.examination import Examiner, check_wiring
 from limpid.practice.post_mortem import diagnose_run
 from limpid.practice.therapist import Therapist
@@ -91,29 +90,19 @@ def train(
         module = model if isinstance(model, nn.Module) else None
         return _resume(Path(resume), source, y, module, options, observer)
     wiring, given = wire_new(source, y, model, config, options)
-    lineup = None
-    if is_population(wiring.config):
-        wiring, lineup = line_up(wiring, given, _ground(source, y, wiring.config))
+    wiring, lineup = line_up(wiring, given, source, y)
     return execute(wiring, new_run(wiring, given), None, observer, lineup)
 
 
 def _resume(path: Path, source: Any, y: Any, module: nn.Module | None, options: dict[str, Any], observer: Any) -> Run:
     wiring, run, state = reopen(path, source, y, module, options)
-    lineup = None
-    if is_population(wiring.config):
-        try:
-            given = config_from_dict(run.header["given"], origin=f"{run.path}/run.json")
-            wiring, lineup = line_up(wiring, given, _ground(source, y, wiring.config))
-        except BaseException:
-            run.close()
-            raise
+    try:
+        given = config_from_dict(run.header["given"], origin=f"{run.path}/run.json")
+        wiring, lineup = line_up(wiring, given, source, y)
+    except BaseException:
+        run.close()
+        raise
     return execute(wiring, run, state, observer, lineup)
-
-
-def _ground(source: Any, y: Any, config: Config) -> Ground:
-    """The data of a run's members; a source that has a name is read by it."""
-    named = source is None or isinstance(source, str | Path | Config)
-    return Ground(None if named else source, y, seed=config.training.seed)
 
 
 def find_rate(

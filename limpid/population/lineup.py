@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from limpid.catalogue.losses import LOSSES
@@ -47,18 +48,22 @@ def is_population(config: Config) -> bool:
     return config.training.members > 1 or bool(config.training.sizes)
 
 
-def line_up(wiring: Wiring, given: Config, ground: Ground) -> tuple[Wiring, Lineup]:
+def line_up(wiring: Wiring, given: Config, source: Any, y: Any) -> tuple[Wiring, Lineup | None]:
     """The members that a run asks for, and the run with those that answer as its network, untrained.
+
+    A run of a single network comes back as it is, without a lineup.
 
     Args:
         wiring: of the run as if it were a single training.
         given: its configuration as the user gave it.
-        ground: its data.
+        source, y: its data, where they were handed over in Python.
 
     Raises ConfigError for a module of the user's own, which cannot be built anew, and for kinds that exclude another;
     ModelError or DataError where a member cannot be built.
     """
     training = wiring.config.training
+    if not is_population(wiring.config):
+        return wiring, None
     if wiring.config.model.name.startswith("module:"):
         raise ConfigError(
             "training.members builds every member anew, which needs a named model; train modules of your own one by "
@@ -71,6 +76,8 @@ def line_up(wiring: Wiring, given: Config, ground: Ground) -> tuple[Wiring, Line
             f"training.ensemble = folds goes with data.fold = 0/{training.members}, for as many members; --folds "
             f"{training.members} sets all three. To train one fold alone, leave training.members at 1."
         )
+    named = source is None or isinstance(source, str | Path | Config)
+    ground = Ground(None if named else source, y, seed=training.seed)
     ground.hold(wiring.config, wiring.dataset)
     members = _of_sizes(wiring, given) if training.sizes else _of_folds(wiring, given) or _of_seeds(wiring)
     last = len(members) - training.members
