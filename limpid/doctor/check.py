@@ -10,6 +10,7 @@ from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Verdict
 
 When = Literal["before", "during", "after"]
+Scope = Literal["run", "search"]
 BLAME = "BDNSOGTH"  # root causes first: bugs, data, numbers, signal, optimisation, generalisation, throughput, searches
 
 
@@ -38,6 +39,7 @@ class Check:
         treatments: names of treatments, the most promising first.
         explains: codes of the checks whose findings follow from this one's.
         reads: names of the probes and monitors that it reads.
+        scope: what it is asked of: one training run, or a search.
     """
 
     code: str
@@ -51,6 +53,7 @@ class Check:
     treatments: tuple[str, ...] = ()
     explains: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    scope: Scope = "run"
 
     @property
     def blame(self) -> int:

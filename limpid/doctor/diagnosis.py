@@ -55,11 +55,13 @@ class Diagnosis:
 
 
 def judge(evidence: Evidence, checks: Iterable[Check] = tuple(CHECKS.values())) -> Diagnosis:
-    """Ask every check. The same record gives the same findings."""
+    """Ask every check of the record's scope. The same record gives the same findings."""
     found: list[Finding] = []
     statistics: dict[str, Mapping[str, Any]] = {}
     unmeasured: list[str] = []
     for check in checks:
+        if check.scope != evidence.scope:
+            continue
         verdict = check.rule(evidence)
         if verdict is None:
             unmeasured.append(check.code)

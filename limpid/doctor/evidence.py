@@ -15,6 +15,7 @@ from typing import Any
 
 from limpid.doctor.numbers import number
 from limpid.record.run import Run
+from limpid.record.trial_table import TrialTable
 
 Row = Mapping[str, Any]
 
@@ -89,6 +90,16 @@ class Evidence:
         """Whether the user asked for this option himself."""
         section, _, key = path.partition(".")
         return key in (self.header.get("given") or {}).get(section, {})
+
+    @property
+    def scope(self) -> str:
+        """What the record is of: "run", one training run, or "search"."""
+        return "search" if self.header.get("kind") == "search" else "run"
+
+    @cached_property
+    def trials(self) -> TrialTable | None:
+        """The trials of a search; None for a run."""
+        return TrialTable(self.header, self.rows) if self.scope == "search" else None
 
     @property
     def spec(self) -> Row:
