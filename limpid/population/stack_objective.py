@@ -12,6 +12,7 @@ from torch import Tensor
 
 from limpid.objectives.objective import Classification, Objective
 from limpid.objectives.point_loss import CrossEntropy
+from limpid.population.stack_figures import figures_of
 
 
 class StackedObjective:
@@ -50,10 +51,13 @@ class StackedObjective:
 
     def metrics(self, kept_NMK: Tensor, target: Tensor) -> dict[str, list[dict[str, float]]]:
         """{"members": the loss and every figure of each}."""
-        members = []
-        for objective, kept_NK in zip(self.each, kept_NMK.transpose(0, 1).contiguous(), strict=True):
-            loss = objective.kept_loss(kept_NK, target).item()
-            members.append({"loss": loss, **objective.metrics(kept_NK, target)})
+        kept_MNK = kept_NMK.transpose(0, 1).contiguous()
+        members: list[dict[str, float]] = [{}] * len(self.each)
+        for objective, rows in self._alike:
+            alike_MNK = kept_MNK if len(rows) == len(kept_MNK) else kept_MNK[rows]
+            loss_M = _losses(objective, alike_MNK, target.expand(len(rows), *target.shape)).tolist()
+            for row, loss, figures in zip(rows, loss_M, figures_of(objective, alike_MNK, target), strict=True):
+                members[row] = {"loss": loss, **figures}
         return {"members": members}
 
 
