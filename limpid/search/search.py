@@ -9,6 +9,7 @@ from limpid.config_reader import config_from_dict
 from limpid.errors import ConfigError, Stopped
 from limpid.population.executors import train_population
 from limpid.population.ground import Ground
+from limpid.search.examination import conclude_search
 from limpid.search.finalists import Finalist, Finals
 from limpid.search.folder import BEST, STUDY, SearchFolder
 from limpid.search.pruners import build_pruner
@@ -65,6 +66,7 @@ def run_search(
         ranked = finals.ranked()
         write_winner(folder, ground, base, ranked[0].trial)
         result = SearchResult(run, _conclude(folder, ranked))
+        conclude_search(run)
         run.add("end", status="finished", reason="all trials done", seconds=time.perf_counter() - started)
         return result
     except Stopped as error:

@@ -40,24 +40,24 @@ def write_winner(folder: SearchFolder, ground: Ground, base: Config, trial: Row)
     earlier = _finished(folder)
     if earlier is not None and earlier.header["trial"] == trial["number"]:
         return earlier
-    if path.exists():
-        files.remove_tree(path)
     if earlier is not None:
         folder.run.add(
             "note",
             text=f"The test split was read before, for trial {earlier.header['trial']}, which won until the search "
             "was extended. The score of the new winner comes from a second look at these rows.",
         )
+    if path.exists():
+        files.remove_tree(path)
     config = with_options(base, folder.space.patch(trial["params"]))
     wiring = wire(config, ground.tested(config))
     wiring.network.load_state_dict(_weights(folder, ground, config, trial))
-    header = {"created": datetime.now().astimezone().isoformat(), "limpid": limpid.__version__}
-    with Run.create(path, header | wiring.header(config) | {"trial": trial["number"]}) as run:
-        _write(run, wiring, folder.epochs_of(trial["number"]), trial)
     text = to_toml(wiring.config.model_copy(update={"record": RecordConfig()}))
     figure = f"{folder.plan.metric} {trial['figure']:.6g} on the validation rows"
     heading = f"# The best configuration that a search found: trial {trial['number']}, {figure}.\n"
     files.write_file(folder.path / BEST_CONFIG, (heading + text).encode())
+    header = {"created": datetime.now().astimezone().isoformat(), "limpid": limpid.__version__}
+    with Run.create(path, header | wiring.header(config) | {"trial": trial["number"]}) as run:
+        _write(run, wiring, folder.epochs_of(trial["number"]), trial)
     return run
 
 
@@ -118,22 +118,22 @@ def to_toml(config: Config) -> str:
     for section, values in config.model_dump(exclude_unset=True).items():
         given = {**values, **values.get("options", {})}
         entries = [
-            f"{key} = {_literal(value)}" for key, value in given.items() if key != "options" and value is not None
+            f"{key} = {literal(value)}" for key, value in given.items() if key != "options" and value is not None
         ]
         lines += [f"[{section}]", *entries, ""] if entries else []
     return "\n".join(lines)
 
 
-def _literal(value: Any) -> str:
+def literal(value: Any) -> str:
     """A value in TOML.
 
-    >>> _literal((64, 0.5, "a", {"b c": True}))
+    >>> literal((64, 0.5, "a", {"b c": True}))
     '[64, 0.5, "a", {"b c" = true}]'
     """
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_literal(key)} = {_literal(entry)}" for key, entry in value.items()) + "}"
+        return "{" + ", ".join(f"{literal(key)} = {literal(entry)}" for key, entry in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_literal(entry) for entry in value) + "]"
+        return "[" + ", ".join(literal(entry) for entry in value) + "]"
     if isinstance(value, float):
         return repr(value) if math.isfinite(value) else {math.inf: "inf", -math.inf: "-inf"}.get(value, "nan")
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

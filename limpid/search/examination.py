@@ -1,0 +1,44 @@
+"""What the sweep doctor says of a search: at its end into its record, and whenever somebody asks."""
+
+from __future__ import annotations
+
+from limpid.doctor.diagnosis import Diagnosis, judge
+from limpid.doctor.evidence import Evidence
+from limpid.record.files import write_file
+from limpid.record.run import Run
+from limpid.record.trial_table import TrialTable
+from limpid.search.next_search import command, next_search, space_toml
+from limpid.search.space import Space
+
+NEXT = "next.toml"  # the recommended space, in the search's folder
+
+
+def diagnose_search(run: Run) -> Diagnosis:
+    """Ask the checks of searches what the record shows, whether the search is over or not. Nothing is written."""
+    return judge(Evidence.of(run))
+
+
+def conclude_search(run: Run) -> Diagnosis:
+    """Diagnose a search whose winner is known, and write what was found.
+
+    The record gets a row for each knob's importance and each finding, the diagnosis, and the search that is recommended
+    next, whose space is written as next.toml too.
+
+    Args:
+        run: the search's record, opened for writing; its rows of trials, finalists and winner are complete.
+    """
+    rows = [*run.events(), {"kind": "end"}]
+    diagnosis = judge(Evidence(run.header, rows, path=str(run.path)))
+    for knob, numbers in diagnosis.statistics.get("H08", {}).items():
+        run.add("importance", knob=knob, **numbers)
+    for finding in diagnosis.findings:
+        run.add("finding", **finding.to_row())
+    run.add("diagnosis", **diagnosis.to_row())
+    trials = TrialTable(run.header, rows)
+    found = next_search(Space.from_dict(run.header["space"]), trials, diagnosis)
+    (run.path / NEXT).unlink(missing_ok=True)
+    if found is not None:
+        text = space_toml(found.space, found.changes)
+        write_file(run.path / NEXT, text.encode())
+        run.add("next", changes=list(found.changes), command=command(trials, found, str(run.path / NEXT)), space=text)
+    return diagnosis
