@@ -246,3 +246,12 @@ def test_weights_that_do_not_match(refused: Refused, images: Path, tmp_path: Pat
     torch.save({"conv1.weight": Alarm(canary)}, place)  # weights are read, and no code is run
     refused(*command, says=("resnet18", str(place), "Put a copy at"))
     assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "option"), [("convnet", "hidden=64"), ("resnet20", "dropout=0.2"), ("convnet", "activation=tanh")]
+)
+def test_an_option_that_the_model_would_ignore(model: str, option: str, refused: Refused) -> None:
+    options = ("--model", model, "--set", f"model.{option}", "--set", "data.image_size=32")
+    name, _, _ = option.partition("=")
+    refused("train", "digits", *options, says=(f"model.{name}=", f"has no effect on {model}", "Leave it out"))

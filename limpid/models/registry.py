@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
 from limpid.catalogue.model_part import ModelPart
 from limpid.catalogue.models import MODELS
 from limpid.config import ModelConfig
-from limpid.errors import ModelError
+from limpid.errors import ConfigError, ModelError
 from limpid.models.initialize import reinitialize
 from limpid.models.network import Network
 from limpid.models.pattern import build_pattern
 from limpid.models.pattern_parser import looks_like_pattern
 from limpid.spec import DataSpec
+
+SHARED = ("hidden", "activation", "norm", "dropout", "numbers", "embedding")
 
 
 def takes_codes(name: str) -> bool:
@@ -25,7 +29,8 @@ def build_model(config: ModelConfig, spec: DataSpec, *, seed: int) -> Network:
     """The configured architecture or pattern for this data, with weights that are a function of the seed alone.
 
     The global random state is left as it was. Raises ModelError for an unknown name (naming the nearest), for data of
-    a kind or size that the architecture does not take, and for published weights that cannot be had.
+    a kind or size that the architecture does not take, and for published weights that cannot be had, ConfigError for
+    options that it would ignore.
     """
     assert config.name != "auto", "defaults.py resolves auto before anything is built"
     raw, spec = spec, spec.behind_scale()
@@ -35,7 +40,9 @@ def build_model(config: ModelConfig, spec: DataSpec, *, seed: int) -> Network:
         if part is not None:
             _check_fit(part, config, spec)
             options = part.accept(config.options, "model")
-            body: nn.Module = part.load()(config.model_copy(update={"options": options}), spec)
+            watched = Watched(config.model_copy(update={"options": options}))
+            body: nn.Module = part.load()(watched, spec)
+            _refuse_unread(part.name, config, watched.read)
         elif looks_like_pattern(config.name):
             _refuse_weights(config, "a pattern of layers")
             body = build_pattern(config.name, spec)
@@ -55,6 +62,29 @@ def build_model(config: ModelConfig, spec: DataSpec, *, seed: int) -> Network:
             embeddings=config.embedding_init,
         )
         return body if isinstance(body, Network) else Network(raw, body)
+
+
+class Watched:
+    """A configuration that remembers which of its options have been read."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self._config = config
+        self.read: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        self.read.add(name)
+        return getattr(self._config, name)
+
+
+def _refuse_unread(name: str, config: ModelConfig, read: set[str]) -> None:
+    """Options that several architectures share are never dropped silently by one that has no use for them."""
+    for key in SHARED:
+        value = getattr(config, key)
+        if key not in read and value not in (ModelConfig.model_fields[key].default, None, 0.0, "none"):
+            raise ConfigError(
+                f"model.{key}={value} has no effect on {name} with this data. Leave it out; `limpid show {name}` lists "
+                "the options that it has."
+            )
 
 
 def _check_fit(part: ModelPart, config: ModelConfig, spec: DataSpec) -> None:

@@ -39,7 +39,8 @@ def make_run(tmp_path: Path) -> Callable[..., Made]:
         spec: DataSpec, *, model: str = "mlp", module: nn.Module | None = None, weights: str = "best.safetensors"
     ) -> Made:
         name = model if module is None else f"module:{type(module).__name__}"
-        values: dict[str, Any] = {"model": {"name": name, "hidden": [8], "norm": "none", "dropout": 0.0}}
+        widths = {"hidden": [8]} if name == "mlp" else {}
+        values: dict[str, Any] = {"model": {"name": name, "norm": "none", "dropout": 0.0, **widths}}
         config = config_from_dict(values)
         network = build_model(config.model, spec, seed=5) if module is None else wrap_module(module, spec)
         generator = torch.Generator().manual_seed(1)

@@ -143,7 +143,8 @@ def loss_of(spec: DataSpec, outputs: Tensor | Outputs, target: Tensor) -> Tensor
 
 
 def build(name: str, spec: DataSpec, seed: int = 0) -> Network:
-    return build_model(ModelConfig(name=name, hidden=(32, 16)), spec, seed=seed)
+    widths = {"hidden": (32, 16)} if name == "mlp" else {}
+    return build_model(ModelConfig(name=name, **widths), spec, seed=seed)
 
 
 def test_every_image_network_of_the_catalogue_is_covered() -> None:

@@ -247,9 +247,9 @@ def test_embeddings_have_a_rule_of_their_own() -> None:
 @pytest.mark.parametrize("name", ["linear", "mlp", "lenet5", "resnet20", "convnet"])
 def test_every_model_takes_a_rule(name: str) -> None:
     spec = IMAGES.model_copy(update={"input_shape": (3, 32, 32)}) if name == "resnet20" else IMAGES
-    network = build_model(
-        ModelConfig(name=name, hidden=(16,), init="constant(0.25)", bias_init="constant(0.5)"), spec, seed=0
-    )
+    widths = {"hidden": (16,)} if name == "mlp" else {}
+    config = ModelConfig(name=name, init="constant(0.25)", bias_init="constant(0.5)", **widths)
+    network = build_model(config, spec, seed=0)
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     for layer in layers:
         assert (layer.weight == 0.25).all()

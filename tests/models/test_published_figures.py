@@ -116,7 +116,10 @@ def test_recipes_of_alexnet_and_resnet() -> None:
     """The ResNet recipe takes the paper's decay of 1e-4, not 1e-5; and the network does end in one dense layer."""
     alexnet, resnet = load_recipe("alexnet-2012").config, load_recipe("resnet-2015").config
     assert (alexnet.training.batch_size, alexnet.optim.lr, alexnet.optim.weight_decay) == (128, 0.01, 5e-4)
-    assert (alexnet.optim.options["momentum"], alexnet.model.dropout) == (0.9, 0.5)
+    with torch.device("meta"):
+        network = build_model(alexnet.model, image(3, 227, 1000), seed=0)
+    assert [layer.p for layer in network.modules() if isinstance(layer, nn.Dropout)] == [0.5, 0.5]
+    assert alexnet.optim.options["momentum"] == 0.9
     assert (resnet.training.batch_size, resnet.optim.lr, resnet.optim.weight_decay) == (256, 0.1, 1e-4)
     assert resnet.optim.options["momentum"] == 0.9
     with torch.device("meta"):
@@ -128,7 +131,7 @@ def test_recipes_of_alexnet_and_resnet() -> None:
 @pytest.mark.spec("X37")
 def test_dropout_stands_near_the_output_only() -> None:
     with torch.device("meta"):
-        network = build_model(ModelConfig(name="alexnet", dropout=0.5), image(3, 224, 1000), seed=0)
+        network = build_model(ModelConfig(name="alexnet"), image(3, 224, 1000), seed=0)
     kinds = [type(layer) for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear | nn.Dropout)]
     first = kinds.index(nn.Dropout)
     assert kinds.count(nn.Dropout) == 2

@@ -182,7 +182,7 @@ def test_vgg13_shows_which_layers_are_frozen() -> None:
     """The diagram of transfer learning: the convolutions stay, the dense layers learn again."""
     spec = DataSpec(name="i", kind="image", task="classification", input_shape=(3, 224, 224), num_outputs=1000)
     with torch.device("meta"):  # shapes alone: half a gigabyte of weights is not needed
-        network = build_model(ModelConfig(name="vgg13", dropout=0.5), spec, seed=0)
+        network = build_model(ModelConfig(name="vgg13"), spec, seed=0)
         Freezing(network, "10", 1000).apply()
         table = layer_table(network, spec)
     assert totals(table)[0] == 133_047_848
