@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 from limpid.errors import ConfigError, nearest
 from limpid.population.ground import Ground
 from limpid.population.host import Host
+from limpid.population.on_ray import require_ray, train_on_ray
 from limpid.population.one_by_one import train_one_by_one
 from limpid.population.processes import train_in_processes
 from limpid.population.stack import train_stacked
 from limpid.training.signals import StopRequest
 
-EXECUTORS = {"stacked": train_stacked, "one-by-one": train_one_by_one, "processes": train_in_processes}
+EXECUTORS = {
+    "stacked": train_stacked,
+    "one-by-one": train_one_by_one,
+    "processes": train_in_processes,
+    "ray": train_on_ray,
+}
+ADDRESS = re.compile(r"(ray://)?[\w.-]+:\d+")  # of a Ray cluster
 
 
 def train_population(host: Host, ground: Ground, *, on: str = "auto", stop: StopRequest | None = None) -> None:
@@ -18,13 +27,19 @@ def train_population(host: Host, ground: Ground, *, on: str = "auto", stop: Stop
 
     Raises ConfigError for a way that there is not, Stopped when `stop` asks for it.
     """
-    EXECUTORS[find_executor(on)](host, ground, stop=stop)
+    name = find_executor(on)
+    if ADDRESS.fullmatch(on):
+        train_on_ray(host, ground, stop=stop, address=on)
+    else:
+        EXECUTORS[name](host, ground, stop=stop)
 
 
 def find_executor(on: str) -> str:
     """The name of the way that `on` names. Raises ConfigError for one that there is not, naming the nearest."""
-    name = "one-by-one" if on == "auto" else on
+    name = "ray" if ADDRESS.fullmatch(on) else "one-by-one" if on == "auto" else on
     if name not in EXECUTORS:
         close = nearest(name, EXECUTORS) or "auto"
         raise ConfigError(f"on={on}: there is no such way to train a population. Did you mean {close}?")
+    if name == "ray":
+        require_ray()
     return name
