@@ -83,13 +83,11 @@ class SearchFolder:
 
         Raises RecordError for fewer trials than there are.
         """
+        if budget is not None and budget < len(self.trials):
+            raise RecordError(f"--budget {budget}: {self.path} has {len(self.trials)} trials already. Give more.")
         known = {row["number"] for row in (*self.trials.values(), *self.finals.values())}
         self.run.forget(lambda row: row["kind"] in CONCLUSIONS or row.get("member", -1) not in {-1, *known})
         if budget is not None and budget != self.budget:
-            if budget < len(self.trials):
-                raise RecordError(
-                    f"{self.path} has {len(self.trials)} trials; --budget {budget} cannot take some back."
-                )
             self.budget = budget
             self.run.add("extension", budget=budget)
 

@@ -111,9 +111,7 @@ def _nothing_found(folder: SearchFolder, seconds: float | None) -> str:
     rows = list(folder.trials.values())
     failed = [row for row in rows if row["state"] == "failed"]
     if failed and len(failed) == len(rows):
-        narrow = "Narrow the space with --space FILE"
-        if all(row["epochs"] for row in failed):
-            narrow += ", to smaller learning rates for example"
+        narrow = "Narrow the space with --space FILE, to smaller learning rates where they diverge"
         count = "the one trial" if len(rows) == 1 else f"all {len(rows)} trials"
         return f"No configuration could be judged: {count} failed, the first because: {failed[0]['reason']} {narrow}."
     again = f"limpid tune --resume {folder.path}"

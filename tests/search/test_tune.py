@@ -141,7 +141,7 @@ def test_the_same_seed_gives_the_same_search(tmp_path) -> None:
     assert told(first) != told(tuned(tmp_path / "c", training__seed=4))
 
 
-@pytest.mark.parametrize("on", ["stacked", "processes"])
+@pytest.mark.parametrize("on", ["stacked", pytest.param("processes", marks=pytest.mark.slow)])
 def test_every_executor_finds_the_same(tmp_path, on: str) -> None:
     alone, together = tuned(tmp_path / "a", on="one-by-one"), tuned(tmp_path / "b", on=on)
     assert [row["params"] for row in alone.trials] == [row["params"] for row in together.trials]
