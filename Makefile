@@ -83,6 +83,9 @@ doctor-session: $(STAMP)  ## the doctor names planted faults at a terminal; rewr
 
 bench: $(STAMP)  ## the speed table, peers included (their own environment in .bench)
 	@$(PY) -m bench
+	@$(PY) -m bench.w7
+	@$(PY) -m bench.populations
+	@$(PY) -m bench.searches
 
 clinic: $(STAMP)  ## how often the doctor is right: sick runs, healthy runs and near misses, into docs/CLINIC.md
 	@$(PY) -m clinic
