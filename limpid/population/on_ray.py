@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -220,27 +221,39 @@ def _cluster(address: str | None) -> Iterator[bool]:
     if not is_local:
         _refuse_silence(address)
     start: dict[str, Any] = {"num_cpus": usable_cores(), "include_dashboard": False} if is_local else {}
-    before = signal.getsignal(signal.SIGTERM)
-    found = {name: os.environ.get(name) for name in QUIET}
-    os.environ.update(QUIET)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    with _environment(QUIET):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of a client that waits; the error says so
+                ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **start)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise ConfigError(
+                f"on={address}: Ray does not connect. {error} (Where the cluster asks for a token, set "
+                "RAY_AUTH_MODE=token.)"
+            ) from None
+        if on_sigterm is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts one of its own there
+        driver._worker_logs_enabled = False  # as Ray's debugger does; what a cluster prints has no public switch
+        try:
+            yield is_local
+        finally:
+            ray.shutdown()  # leaves a cluster that was not started here
+            driver._worker_logs_enabled = True
+
+
+@contextmanager
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables as wanted; when the block is left, as before, RAY_AUTH_MODE too, which Ray sets."""
+    before = {name: os.environ.get(name) for name in (*wanted, "RAY_AUTH_MODE")}
+    os.environ.update(wanted)
     try:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **start)
-    except (RuntimeError, ValueError, OSError) as error:
-        raise ConfigError(f"on={address}: Ray does not connect. {error}") from None
+        yield
     finally:
-        for name, value in found.items():
-            if value is None:
-                del os.environ[name]
-            else:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
                 os.environ[name] = value
-        if before is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)  # Ray puts one of its own there
-    driver._worker_logs_enabled = False  # as Ray's debugger does; for what the cluster prints there is no public switch
-    try:
-        yield is_local
-    finally:
-        ray.shutdown()  # leaves a cluster that was not started here
-        driver._worker_logs_enabled = True
 
 
 def _refuse_silence(address: str) -> None:
