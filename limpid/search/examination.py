@@ -7,7 +7,7 @@ from limpid.doctor.evidence import Evidence
 from limpid.record.files import write_file
 from limpid.record.run import Run
 from limpid.record.trial_table import TrialTable
-from limpid.search.next_search import command, next_search, space_toml
+from limpid.search.next_search import arguments, next_search, space_toml
 from limpid.search.space import Space
 
 NEXT = "next.toml"  # the recommended space, in the search's folder
@@ -40,5 +40,5 @@ def conclude_search(run: Run) -> Diagnosis:
     if found is not None:
         text = space_toml(found.space, found.changes)
         write_file(run.path / NEXT, text.encode())
-        run.add("next", changes=list(found.changes), command=command(trials, found, str(run.path / NEXT)), space=text)
+        run.add("next", changes=list(found.changes), arguments=arguments(trials, found), space=text)
     return diagnosis

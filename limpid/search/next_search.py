@@ -8,7 +8,6 @@ that matters is tightened around the best trials.
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -173,10 +172,10 @@ def _options(trials: TrialTable, diagnosis: Diagnosis, codes: set[str], changes:
     return options
 
 
-def command(trials: TrialTable, found: NextSearch, space_file: str) -> str:
-    """The command that starts the recommended search: that of this one, with what changes."""
+def arguments(trials: TrialTable, found: NextSearch) -> list[str]:
+    """What `limpid tune` is to be given beside --space: what this search was given, with what changes."""
     given = trials.header.get("given") or {}
-    words = ["limpid", "tune", str((given.get("data") or {}).get("source") or "SOURCE"), "--space", space_file]
+    words = [str((given.get("data") or {}).get("source") or "SOURCE")]
     words += ["--budget", str(found.options.get("budget", trials.budget or BUDGET))]
     pruner = found.options.get("pruner", trials.header.get("pruner"))
     words += ["--sampler", str(trials.header.get("sampler"))] if trials.header.get("sampler") != "random" else []
@@ -190,7 +189,7 @@ def command(trials: TrialTable, found: NextSearch, space_file: str) -> str:
         for key, value in (values or {}).items():
             if f"{section}.{key}" not in own and value is not None and key != "options":
                 words += ["--set", f"{section}.{key}={literal(value) if not isinstance(value, str) else value}"]
-    return shlex.join(words)
+    return words
 
 
 def space_toml(space: Space, changes: tuple[str, ...] = ()) -> str:
