@@ -72,6 +72,16 @@ def train(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps")] = None,
     # everything else, and where it is written
     recipe: Annotated[str | None, typer.Option(help="settings to begin with; see `limpid recipes`")] = None,
+    # several networks in one run
+    seeds: Annotated[int | None, typer.Option(help="networks that differ by their seed; their mean answers")] = None,
+    folds: Annotated[int | None, typer.Option(help="cross-validation: parts of the data that validate in turn")] = None,
+    bag: Annotated[int | None, typer.Option(help="networks on resampled rows; scored by the rows left out too")] = None,
+    sizes: Annotated[
+        str | None, typer.Option(help="learning curve: shares of the training rows (0.1,0.3,1), or how many (5)")
+    ] = None,
+    on: Annotated[
+        str | None, typer.Option(help="what trains them: auto, stacked, processes, one-by-one, ray or an address")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with options by section")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="section.key=value (repeatable)")] = None,
     out: Annotated[str | None, typer.Option(help="run folder to write")] = None,

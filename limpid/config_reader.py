@@ -40,6 +40,7 @@ SHORT_NAMES = {
     "accumulate": "optim.accumulate",
     "ema": "optim.ema",
     **{key: f"training.{key}" for key in ("epochs", "batch_size", "seed", "precision", "device", "patience")},
+    "on": "training.on",
     "out": "record.out",
     "tensorboard": "record.tensorboard",
     "mlflow": "record.mlflow",
@@ -93,7 +94,8 @@ def override(config: Config, assignments: Iterable[str]) -> Config:
 def with_options(config: Config, options: Mapping[str, Any]) -> Config:
     """Set options by short name (`lr`) or by section and key with two underscores (`optim__lr`).
 
-    `seeds`, `folds`, `bag` and `sizes` ask for a population; see limpid/population_words.py. A single text or number is accepted where a list is meant. Raises ConfigError for an unknown name.
+    `seeds`, `folds`, `bag` and `sizes` ask for several networks; see limpid/population_words.py. A single text or
+    number is accepted where a list is meant. Raises ConfigError for an unknown name.
 
     >>> with_options(Config(), {"lr": 0.1, "training__threads": 1}).training.threads
     1

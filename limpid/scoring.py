@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from limpid.data.dataset import Split
 from limpid.device import cpu_rates
+from limpid.objectives.objective import Objective
 from limpid.record.files import write_file
 from limpid.record.run import Run
 from limpid.training.position import Position
@@ -27,8 +28,8 @@ PICTURE_SIDE = 224  # pixels; larger pictures are thinned out to at most this
 def score_run(wiring: Wiring, run: Run, position: Position) -> dict[str, Any] | None:
     """Score the held-out split with the best weights, and keep every prediction.
 
-    That is the test split, read here and nowhere else; without one, the validation split. Returns the result row,
-    or None when neither exists.
+    That is the test split, read here and nowhere else; without one, the validation split. Each member of an ensemble
+    is scored on it too, in a row "member_result". Returns the result row, or None when neither exists.
     """
     split, name = wiring.dataset.test(), "test"
     if split is None:
@@ -36,34 +37,45 @@ def score_run(wiring: Wiring, run: Run, position: Position) -> dict[str, Any] | 
     if split is None:
         run.add("note", text="There is neither a test nor a validation split, so there is no score.")
         return None
-    objective = wiring.objective
-    outputs, target = collect_outputs(
-        wiring.network,
-        wiring.evaluation_loader(split).epoch(0),
-        context=autocast(wiring.plan.device, wiring.plan.precision),
-        keep=objective.keep,
-    )
-    decision = objective.predict(outputs)
-    losses = objective.kept_losses(outputs, target)
-    metrics = objective.metrics(outputs, target)
-    probabilities = objective.probabilities(outputs)
+    outputs, target = answers(wiring, wiring.network, split)
     row = {
         "split": name,
         "step": position.kept_step,
         "epoch": position.kept_epoch,
-        "n": len(target),
-        "loss": objective.kept_loss(outputs, target).item(),
-        **metrics,
-        "interval": {objective.score: list(objective.interval(outputs, target))},
-        "score": objective.score,
-        "chance_loss": objective.chance(target),
+        **figures_of(wiring.objective, outputs, target),
+        "chance_loss": wiring.objective.chance(target),
     }
-    _write_predictions(run, split, target, decision, probabilities, losses)
+    write_predictions(run, "predictions.npz", wiring.objective, split, outputs, target)
     if wiring.dataset.spec.kind == "image":
-        _write_pictures(run, split, losses)
+        _write_pictures(run, split, wiring.objective.kept_losses(outputs, target))
+    for number, described in enumerate(wiring.members):
+        own, _ = answers(wiring, wiring.network.body.members[number], split)  # type: ignore[index, union-attr]
+        figures = figures_of(wiring.objective, own, target)
+        run.add("member_result", number=described.get("number", number + 1), split=name, **figures)
     run.add("result", **row)
     run.add("predictions", split=name, file="predictions.npz")
     return row
+
+
+def answers(wiring: Wiring, network: nn.Module, split: Split) -> tuple[Tensor, Tensor]:
+    """What the objective keeps of a network's outputs for the rows of a split, and their targets."""
+    return collect_outputs(
+        network,
+        wiring.evaluation_loader(split).epoch(0),
+        context=autocast(wiring.plan.device, wiring.plan.precision),
+        keep=wiring.objective.keep,
+    )
+
+
+def figures_of(objective: Objective, outputs: Tensor, target: Tensor) -> dict[str, Any]:
+    """Loss and every metric of these answers, and the interval of the headline one."""
+    return {
+        "n": len(target),
+        "loss": objective.kept_loss(outputs, target).item(),
+        **objective.metrics(outputs, target),
+        "interval": {objective.score: list(objective.interval(outputs, target))},
+        "score": objective.score,
+    }
 
 
 def throughput(wiring: Wiring, position: Position, seconds_total: float) -> dict[str, Any]:
@@ -97,17 +109,17 @@ def _floor_seconds(wiring: Wiring) -> float:
     return seconds / max(len(wiring.members), 1)  # the members of an ensemble are trained one after another
 
 
-def _write_predictions(
-    run: Run, split: Split, target: Tensor, decision: Tensor, probabilities: Tensor | None, losses: Tensor
-) -> None:
-    arrays = {"target": target, "prediction": decision, "losses": losses}
+def write_predictions(run: Run, file: str, objective: Objective, split: Split, outputs: Tensor, target: Tensor) -> None:
+    """Every answer for the rows of a split, as arrays in a file of the run folder."""
+    losses, probabilities = objective.kept_losses(outputs, target), objective.probabilities(outputs)
+    arrays = {"target": target, "prediction": objective.predict(outputs), "losses": losses}
     if probabilities is not None:
         arrays["probabilities"] = probabilities
     plain = {name: tensor.cpu().numpy() for name, tensor in arrays.items()}
     plain["index"] = np.arange(len(target)) if split.index is None else split.index.numpy()
     if split.origin is not None:
         plain["name"] = np.asarray([str(name) for name in split.origin])
-    write_file(run.path / "predictions.npz", _npz(plain))
+    write_file(run.path / file, _npz(plain))
 
 
 def _write_pictures(run: Run, split: Split, losses: Tensor) -> None:

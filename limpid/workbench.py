@@ -20,6 +20,7 @@ from limpid.errors import ConfigError, NonFiniteLoss, Stopped
 from limpid.models.registry import takes_codes
 from limpid.opening import new_run, read_data, refuse_early, reopen, wire_new
 from limpid.population.ensembles import fit_members, keep_whole
+from limpid.population.held_out import score_held_out
 from limpid.population.joining import join
 from limpid.population.lineup import Lineup, line_up
 from limpid.practice.examination import Examiner, check_wiring
@@ -148,7 +149,17 @@ def diagnose(run: Run | str | Path, *, treat: bool = False, **how: Any) -> Diagn
     With `treat=True` their treatments are tried, and what comes back is what came of that; see `treat` for budget= and
     out=.
     """
-    return therapise(run, **how) if treat else diagnose_run(open_run(run), **how)
+    opened = open_run(run)
+    if opened.header.get("kind") == "search":
+        from limpid.search.examination import diagnose_search
+
+        if treat:
+            raise ConfigError(
+                f"{opened.path} is a search, and what it lacks is another search: see next.toml in it. "
+                f"To treat the winner, give its run: {opened.path / 'best'}."
+            )
+        return diagnose_search(opened)
+    return therapise(opened, **how) if treat else diagnose_run(opened, **how)
 
 
 def treat(
@@ -249,6 +260,8 @@ def execute(wiring: Wiring, run: Run, state: TrainingState | None, observer: Any
                 watching = (run, observer) if examiner is None else (examiner, examiner)
                 position = fit(wiring.parts, plan, *watching, save=save, resume=state, stop=stop, monitors=monitors)
         score_run(wiring, run, position)
+        if lineup is not None:
+            score_held_out(wiring, lineup, run)
         run.add("throughput", **throughput(wiring, position, time.perf_counter() - started))
         reason = "early stopping" if position.stopping.exhausted else "all epochs done"
         run.add(

@@ -66,7 +66,7 @@ MAY_IMPORT = {
     "wiring": BASE | PARTS | {"defaults", "start"},
     "scoring": BASE | PARTS | {"wiring"},
     "opening": BASE | PARTS | {"config_reader", "recipe", "start", "wiring"},
-    "population": BASE | PARTS | {"config_reader", "opening", "start", "wiring"},
+    "population": BASE | PARTS | {"config_reader", "opening", "scoring", "start", "wiring"},
     "practice": BASE | PARTS | {"config_reader", "opening", "population", "start", "wiring"},
     "search": BASE | PARTS | {"config_reader", "opening", "population", "scoring", "start", "wiring"},
     "workbench": BASE | FOLDERS | {"config_reader", "opening", "practice", "scoring", "wiring"},

@@ -55,7 +55,9 @@ def load_trained(run: Run | str | Path, *, module: nn.Module | None = None, devi
     spec = DataSpec.model_validate(run.header["data"])
     config = config_from_dict(run.header["config"], origin=f"{run.path}/run.json")
     step, weights = best_weights(run)
-    members = run.header.get("members") or ()
+    failed = {row["number"] for row in run.events("member") if row.get("state") == "failed"}
+    described = enumerate(run.header.get("members") or (), 1)
+    members = [one for place, one in described if one.get("number", place) not in failed]
     network = architecture(config, spec, module, members, where=str(run.path))
     fill(network, weights, where=f"{run.path}, checkpoint of step {step}")
     objective = build_objective(config.objective, spec)

@@ -180,6 +180,6 @@ def _differs(member: Member, lineup: Lineup) -> dict[str, Any]:
     data, rows = member.config.data, lineup.ground.dataset(member.config).spec.num_train
     found: dict[str, Any] = {"seed": member.config.training.seed, "rows": rows, "fold": data.fold}
     found["bootstrap"] = member.bootstrap
-    if data.train_share is not None:
-        found |= {"share": data.train_share, "draw": data.train_draw}
+    if lineup.header["config"]["training"]["sizes"]:
+        found |= {"share": data.train_share or 1.0, "draw": data.train_draw}
     return {key: value for key, value in found.items() if value is not None}

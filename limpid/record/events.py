@@ -22,7 +22,7 @@ Row = dict[str, Any]
 TEXT_KEYS = frozenset({"kind", "time", "split", "text", "reason", "file", "status", "score", "digest", "name", "where"})
 
 # Rows that conclude a session; a resumed run concludes anew.
-CLOSING_KINDS = frozenset({"result", "predictions", "throughput", "end"})
+CLOSING_KINDS = frozenset({"result", "member_result", "held_out", "predictions", "throughput", "end"})
 
 # Rows about the session itself, true whatever happens later.
 LASTING_KINDS = frozenset({"checkpoint", "note"})

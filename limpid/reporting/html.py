@@ -12,9 +12,11 @@ from typing import Any
 from limpid.errors import RecordError
 from limpid.record.files import write_file
 from limpid.record.run import Run
-from limpid.reporting import curves, facts, figures, sections
+from limpid.reporting import curves, facts, figures, population_figures, sections
 from limpid.reporting.finding_cards import finding_cards
 from limpid.reporting.outcomes import class_names, confusion_of, frequent_confusions
+from limpid.reporting.population import Population, read_population
+from limpid.reporting.population_lines import judged
 from limpid.reporting.reading import Reading, read_run, score_title
 from limpid.reporting.text import interval, percent
 from limpid.reporting.token_outcomes import place_figure
@@ -34,7 +36,8 @@ def render_report(reading: Reading) -> str:
     """The whole page as text."""
     import jinja2
 
-    drawn = _figures(reading)
+    population = read_population(reading)
+    drawn = _figures(reading, population)
     plotly, script = _plotly_source() if drawn else "", (HERE / "report.js").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
@@ -71,6 +74,7 @@ def render_report(reading: Reading) -> str:
         data_blocks=facts.data_blocks(reading),
         machine=facts.machine_pairs(reading),
         speed=facts.speed_pairs(reading),
+        members=None if population is None else population_figures.members_block(reading, population),
     )
 
 
@@ -112,7 +116,7 @@ def _plotly_source() -> str:
     raise RecordError("The report needs plotly's plotly.min.js, which is missing. Reinstall it: pip install plotly")
 
 
-def _figures(reading: Reading) -> dict[str, dict[str, Any]]:
+def _figures(reading: Reading, population: Population | None) -> dict[str, dict[str, Any]]:
     """Figures by their place on the page: {"figure", "title", "caption", "group"}."""
     drawn: dict[str, dict[str, Any]] = {}
 
@@ -122,6 +126,11 @@ def _figures(reading: Reading) -> dict[str, dict[str, Any]]:
 
     loss = curves.loss_figure(reading)
     put("loss", "curves", loss, "Loss", curves.loss_caption(reading) if loss else "")
+    if population is not None:
+        members = population_figures.curves_figure(reading, population)
+        put("members", "curves", members, "Every member", "Thin: one member each. Thick: their mean.")
+        sizes = population_figures.sizes_figure(population)
+        put("sizes", "curves", sizes, "Learning curve over training rows", judged(reading, population) if sizes else "")
     put("score", "curves", curves.score_figure(reading), "Score and learning rate")
     gap = curves.gap_figure(reading)
     put("gap", "curves", gap, "Gap between training and validation", curves.gap_caption(reading) if gap else "")

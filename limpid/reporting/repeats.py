@@ -82,7 +82,10 @@ def members_of(reading: Reading, name: str) -> Repeats | None:
     if training.get("ensemble") != "seeds" or not rows or any("run" in row for row in rows):
         return None
     figures, failed, first = {}, 0, _seed(reading)
+    answering = {one.get("number", place) for place, one in enumerate(reading.header["members"], 1)}
     for row in rows:
+        if row["number"] not in answering:  # of a learning curve, on fewer training rows
+            continue
         found = _figures(row)
         if found and row.get("state", "finished") != "failed":
             figures[int(row.get("seed", first + row["number"] - 1))] = found

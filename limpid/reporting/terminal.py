@@ -8,6 +8,8 @@ from typing import Any, TextIO
 
 from limpid.record.run import Run
 from limpid.reporting.finding_lines import finding_line
+from limpid.reporting.population import read_population
+from limpid.reporting.population_lines import member_line, population_lines
 from limpid.reporting.progress import Progress, encodable, is_terminal, json_line
 from limpid.reporting.reading import Row, read_run, score_title
 from limpid.reporting.text import columns_of, figure, interval, number, percent, plain, seconds, shorten, value_text
@@ -27,30 +29,39 @@ class Screen:
     def __init__(self, *, quiet: bool = False, json: bool = False, stream: TextIO | None = None) -> None:
         self.progress = Progress(quiet=quiet, json=json, stream=stream)
         self._quiet, self._json, self._stream = quiet, json, stream
+        self._steps: dict[int, int] = {}  # taken so far, by member
 
     def wired(self, wiring: Any, run: Run) -> None:
         """Everything is put together and training is about to begin; `wiring` knows how many steps it will take."""
         header, epochs = run.header, wiring.plan.num_epochs
+        members = header.get("members") or ()
         if not self._quiet and not self._json:
             print_data_summary(header.get("summary") or {}, header.get("data") or {}, stream=self._stream)
             print_resolved(
                 header.get("config") or {}, header.get("given") or {}, header.get("reasons"), stream=self._stream
             )
             print_start(header.get("model") or {}, stream=self._stream)
+            training = (header.get("config") or {}).get("training") or {}
+            if members and (training.get("ensemble") == "folds" or training.get("sizes")):
+                _print(["Each network chooses what is open by the number of its own training rows."], self._stream)
         total = epochs * -(-wiring.parts.train.num_batches // wiring.plan.accumulate)
         self.progress.emit("run", path=str(run.path), data=header.get("data"), config=header.get("config"))
-        self.progress.start(total, epochs)
+        self.progress.start(*((total, epochs) if not members else (total * len(members), 0)))
 
-    def member(self, number: int, count: int, wiring: Any) -> None:
-        """The epochs that follow are those of one member of an ensemble."""
-        total = wiring.plan.num_steps
-        self.progress.start(total, wiring.plan.num_epochs, f"member {number} of {count}")
+    def member(self, row: Row, ended: int, count: int) -> None:
+        """A member of a population has ended."""
+        self.progress.emit("member", ended=ended, count=count, **{key: row[key] for key in row if key != "figures"})
+        self.progress.line(member_line(row, ended, count))
 
     def step(self, step: int, loss: float | None = None) -> None:
         self.progress.step(step, loss)
 
     def epoch(self, row: Row, valid_row: Row | None) -> None:
-        self.progress.epoch(row, valid_row)
+        if "member" not in row or self._json:
+            self.progress.epoch(row, valid_row)
+            return
+        self._steps[row["member"]] = row["step"]  # members may be trained side by side: the bar shows all their steps
+        self.progress.step(sum(self._steps.values()), row["loss"])
 
     def finding(self, finding: Any) -> None:
         """The doctor has established something; notes, and what follows from something told, wait for the report."""
@@ -126,24 +137,26 @@ def print_start(model: Mapping[str, Any], *, stream: TextIO | None = None) -> No
 def print_result(run: Run, *, json: bool = False, stream: TextIO | None = None) -> None:
     """The score with its interval, how long it took, and where the report lies."""
     reading = read_run(run)
+    population = read_population(reading)
     report = run.path / "report.html"
     if json:
         facts = {"event": "result", "run": str(run.path), "report": str(report) if report.exists() else None}
+        facts |= {} if population is None else {"population": population.to_row(reading.score)}
         outcome = {key: value for key, value in (reading.result or {}).items() if key not in ("kind", "time")}
         _print([json_line(facts | {"status": reading.status} | outcome)], stream)
         return
-    lines = []
+    lines = [] if population is None else population_lines(reading, population)
     if reading.result is not None and reading.score in reading.result:
         name, result = reading.score or "", reading.result
         bounds = (result.get("interval") or {}).get(name)
         doubt = f"95 % interval {interval(name, *bounds)}, " if bounds else ""
-        lines.append(f"{score_title(reading)} {figure(name, result[name])} ({doubt}n = {number(result.get('n', 0))})")
+        several = f" of the mean of {len(reading.header['members'])} networks" if reading.header.get("members") else ""
+        n = number(result.get("n", 0))
+        lines.append(f"{score_title(reading)}{several} {figure(name, result[name])} ({doubt}n = {n})")
     else:
         lines.append(f"{reading.status} after step {number(reading.last_step)}, no score")
-    trained = reading.best_epoch is not None and reading.last_epoch > 0
+    trained = reading.best_epoch is not None and reading.last_epoch > 0  # by itself, not through members
     parts = [f"best epoch {reading.best_epoch} of {reading.last_epoch}"] if trained else []
-    members = reading.header.get("members") or ()
-    parts += [f"mean of {len(members)} networks"] if members else []
     speed = reading.throughput or {}
     if isinstance(speed.get("seconds_total"), int | float):
         parts.append(f"{seconds(speed['seconds_total'])} in all")
