@@ -24,6 +24,7 @@ from limpid.search.two_stage import best_trials
 LEAST, MOST = 5, 100  # members of the population
 SHARE = 0.25  # of the population, that a parent is the best of
 CHANGED = 0.5  # chance that an inherited knob changes
+TRIES = 20  # of a child that was not tried yet; a small space may have none
 STEP = 0.15  # deviation of that change, as a share of the knob's range
 TRIALS_PER_MEMBER = 4  # a population is replaced about three times
 
@@ -60,8 +61,13 @@ class Evolution(Sampler):
             frame = Frame.of(knob)
             return frame.changed(parent[knob.path], rng, unlike=known) if knob.path in parent else frame.drawn(rng)
 
-        point = [self._gene(knob, parent, rng) for knob in self.space.knobs]
-        return self.space.at(point, pattern=change)
+        tried = [self.space.params_of(trial) for trial in trials]
+        child = parent
+        for _ in range(TRIES):
+            if child not in tried:
+                break
+            child = self.space.at([self._gene(knob, parent, rng) for knob in self.space.knobs], pattern=change)
+        return child
 
     def _gene(self, knob: Knob, parent: Params, rng: Generator) -> float:
         """The parent's place in the range, or one near it; a place at random for a knob that the parent had not."""

@@ -155,17 +155,17 @@ class Space:
         """
         if any(knob.kind == "pattern" for knob in self.knobs):
             raise ConfigError(f"{self.origin}: a grid needs values to lay out, and networks have none. Use random.")
-        levels = [1] * len(self.knobs)
-        growing = set(range(len(levels)))
-        while growing:
-            knob = min(growing, key=lambda index: (levels[index], index))
-            if levels[knob] >= self.knobs[knob].num_values:
-                growing.remove(knob)
+        levels, size = [1] * len(self.knobs), 1
+        waiting = set(range(len(levels)))  # knobs that may get one more level
+        while waiting:
+            index = min(waiting, key=lambda index: (levels[index], index))
+            waiting.remove(index)
+            if levels[index] >= self.knobs[index].num_values:
                 continue
-            levels[knob] += 1
-            if sum(1 for _ in itertools.islice(self._layout(levels), count + 1)) > count:
-                levels[knob] -= 1
-                growing.remove(knob)
+            raised = [level + (i == index) for i, level in enumerate(levels)]
+            new_size = sum(1 for _ in itertools.islice(self._layout(raised), count + 1))
+            if size < new_size <= count:  # a knob that nobody asks yet adds nothing; it may when others have grown
+                levels, size, waiting = raised, new_size, set(range(len(levels)))
         return list(self._layout(levels))
 
     def _layout(self, levels: Sequence[int], params: Params | None = None) -> Iterator[Params]:
@@ -180,10 +180,15 @@ class Space:
             yield from self._layout(levels, {**params, self.knobs[index].path: value})
 
     def check(self, base: Config, spec: DataSpec) -> None:
-        """Raise ConfigError where values of some knobs cannot be built together, on this configuration and data."""
+        """Raise ConfigError where values of some knobs cannot be built together, on this configuration and data.
+
+        A configuration that cannot be built by itself raises its own error.
+        """
         found = impossible(self.knobs, base, spec)
         if found is not None:
             params, error = found
+            if not params:
+                raise error
             shown = " and ".join(f"{path} = {value}" for path, value in params.items())
             hint = (
                 ""

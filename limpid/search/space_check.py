@@ -25,12 +25,17 @@ MOST_BUILT = 32  # different networks among them that are built
 def impossible(knobs: tuple[Knob, ...], base: Config, spec: DataSpec) -> tuple[Mapping[str, Any], LimpidError] | None:
     """The first combination that cannot be built, cut down to the knobs that do not go together, and why.
 
+    No knob at all, where the configuration cannot be built even without the space.
+
     Every choice stands beside every other (up to MOST_RESOLVED), ranges at their ends and middle.
     """
     built: set[str] = set()
     for params in itertools.islice(_combinations(knobs), MOST_RESOLVED):
         error = _refusal(params, base, spec, built)
         if error is not None:
+            alone = _refusal({}, base, spec, set())
+            if str(alone) == str(error):
+                return {}, error
             guilty = [knob.path for knob in knobs if knob.path in params and _cures(knob, params, base, spec)]
             return {path: params[path] for path in guilty or params}, error
     return None
