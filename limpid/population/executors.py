@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from limpid.errors import ConfigError, nearest
+from limpid.population.choice import Tell, train_by_choice
 from limpid.population.ground import Ground
 from limpid.population.host import Host
 from limpid.population.on_ray import require_ray, train_on_ray
@@ -22,22 +23,28 @@ EXECUTORS = {
 ADDRESS = re.compile(r"(ray://)?[\w.-]+:\d+")  # of a Ray cluster
 
 
-def train_population(host: Host, ground: Ground, *, on: str = "auto", stop: StopRequest | None = None) -> None:
-    """Train every member that the host asks for, in the way that `on` names.
+def train_population(
+    host: Host, ground: Ground, *, on: str = "auto", stop: StopRequest | None = None, tell: Tell | None = None
+) -> None:
+    """Train every member that the host asks for, in the way that `on` names; auto takes the fastest.
+
+    `tell` hears which that is, and why, each time that it chooses.
 
     Raises ConfigError for a way that there is not, Stopped when `stop` asks for it.
     """
     name = find_executor(on)
     if ADDRESS.fullmatch(on):
         train_on_ray(host, ground, stop=stop, address=on)
+    elif name == "auto":
+        train_by_choice(host, ground, stop=stop, tell=tell)
     else:
         EXECUTORS[name](host, ground, stop=stop)
 
 
 def find_executor(on: str) -> str:
     """The name of the way that `on` names. Raises ConfigError for one that there is not, naming the nearest."""
-    name = "ray" if ADDRESS.fullmatch(on) else "one-by-one" if on == "auto" else on
-    if name not in EXECUTORS:
+    name = "ray" if ADDRESS.fullmatch(on) else on
+    if name not in EXECUTORS and name != "auto":
         close = nearest(name, EXECUTORS) or "auto"
         raise ConfigError(f"on={on}: there is no such way to train a population. Did you mean {close}?")
     if name == "ray":

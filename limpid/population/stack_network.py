@@ -18,7 +18,6 @@ from limpid.models.network import Network
 from limpid.optim.param_groups import param_groups
 from limpid.population.stack_layers import StackedLayer, leaves_of, stack
 
-
 class Form:
     """What a network is made of, as far as a stack needs to know.
 
@@ -27,6 +26,7 @@ class Form:
         shares: of what is dropped before each layer, and behind the last: one more than layers.
         weights: of the member, those that decay first.
         num_decayed: numbers in those.
+        num_weights: numbers in all.
 
     Raises ModelError for a network that no stack can hold.
     """
@@ -47,11 +47,12 @@ class Form:
                 raise ModelError(f"a hook on {type(module).__name__}")
         unknown = [type(layer).__name__ for layer in self.layers if not _fits(layer)]
         if unknown:
-            raise ModelError(f"{unknown[0]} has no form for many members")
+            raise ModelError(f"layers of type {unknown[0]} are not stacked")
         groups = param_groups(network, 1.0)
         self.weights: list[nn.Parameter] = [p for group in groups for p in group["params"]]
         if len(self.weights) < len(list(network.parameters())):
             raise ModelError("weights that do not learn")
+        self.num_weights = sum(p.numel() for p in self.weights)
         self.num_decayed = sum(p.numel() for p in groups[0]["params"]) if groups[0]["weight_decay"] else 0
 
     def key(self) -> Hashable:
@@ -84,8 +85,7 @@ class StackedNetwork(nn.Module):
         super().__init__()
         self.form = form
         first = form.weights[0]
-        num_weights = sum(p.numel() for p in form.weights)
-        self.weights_WP = torch.zeros(width, num_weights, device=first.device)
+        self.weights_WP = torch.zeros(width, form.num_weights, device=first.device)
         self.gradients_WP = torch.zeros_like(self.weights_WP)
         self.figures_W = [
             torch.zeros(width, *figure.shape, device=figure.device)
