@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
@@ -10,6 +11,7 @@ from typing import Any, TextIO
 from limpid.errors import RecordError
 from limpid.record.run import Run
 from limpid.record.trial_table import Range, Trial, TrialTable
+from limpid.reporting.finding_lines import finding_line
 from limpid.reporting.progress import encodable, json_line
 from limpid.reporting.reading import read_run, score_title
 from limpid.reporting.terminal import print_data_summary
@@ -174,7 +176,8 @@ def result_lines(run: Run) -> list[str]:
         reason = (table.end or {}).get("reason")
         return [*lines, *([plain(reason)] if reason else []), f"search {plain(run.path)}"]
     lines += _finalist_lines(table) + _winner_lines(table, table.winner)
-    lines += _score_lines(Run.open(run.path / str(table.winner["best"])))
+    lines += [*_score_lines(Run.open(run.path / str(table.winner["best"]))), ""]
+    lines += [*_doctor_lines(run, table), ""]
     lines += [f"search {plain(run.path)}", f"run    {plain(run.path / str(table.winner['best']))}"]
     lines.append(f"config {plain(run.path / 'best.toml')}")
     report = run.path / "report.html"
@@ -224,6 +227,20 @@ def _winner_lines(table: TrialTable, winner: Mapping[str, Any]) -> list[str]:
         lines.append(f"  It cannot be told apart from trial {winner['second']}: {how}.")
     width = max(columns_of(path) for path in winner["params"])
     return lines + [f"  {path:<{width}}  {value_of(value)}" for path, value in winner["params"].items()]
+
+
+def _doctor_lines(run: Run, table: TrialTable) -> list[str]:
+    """What the sweep doctor warns of, and what it would search next; notes are in the report."""
+    warned = [row for row in run.events("finding") if row["level"] != "note"]
+    lines = [line for row in warned for line in (finding_line(row), f"  do  {plain(row['remedy'])}")]
+    if table.next is not None:
+        lines += ["next:", *(f"  {plain(change)}" for change in table.next["changes"])]
+        arguments = [str(word) for word in table.next["arguments"]]
+        given = ["--space", str(run.path / "next.toml"), *arguments]
+        if all(change.startswith("budget:") for change in table.next["changes"]):  # the same search, longer
+            given = ["--resume", str(run.path), "--budget", arguments[arguments.index("--budget") + 1]]
+        lines.append(f"  limpid tune {plain(shlex.join(given))}")
+    return lines or ["The sweep doctor has nothing to say against this search."]
 
 
 def _score_lines(best: Run) -> list[str]:

@@ -68,6 +68,10 @@ def run_search(
         result = SearchResult(run, _conclude(folder, ranked))
         conclude_search(run)
         run.add("end", status="finished", reason="all trials done", seconds=time.perf_counter() - started)
+        if base.record.report:
+            from limpid.reporting.html import write_report
+
+            write_report(run)
         return result
     except Stopped as error:
         run.add("end", status="stopped", reason=str(error), seconds=time.perf_counter() - started)
