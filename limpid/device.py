@@ -13,7 +13,8 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -93,6 +94,22 @@ def prepare_cpu(num_threads: int | None) -> int:
     if num_threads is not None and num_threads != torch.get_num_threads():
         torch.set_num_threads(num_threads)
     return torch.get_num_threads()
+
+
+@contextmanager
+def as_found() -> Iterator[None]:
+    """After the block, torch has as many threads as it had before, and treats numbers below 1e-38 as it did.
+
+    For what is called from programs that go on: an estimator among others, a function of the user's own.
+    """
+    num_threads = torch.get_num_threads()
+    keeps_tiny = bool(torch.full((1,), 1e-40).mul(1) != 0)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(not keeps_tiny)
+        if torch.get_num_threads() != num_threads:
+            torch.set_num_threads(num_threads)
 
 
 @cache

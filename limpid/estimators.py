@@ -1,8 +1,20 @@
 """Limpid's training behind scikit-learn's interface: `Classifier` and `Regressor`.
 
-Both pass scikit-learn's `check_estimator`, so they work in pipelines, grid searches and cross-validation. `fit` trains
-with `fitting.py`, quietly and without a run folder. Training computes in the `precision` asked for, prediction in
-float64, so that a row's answer does not depend on the other rows of its batch.
+Both pass scikit-learn's `check_estimator`, so they work in pipelines, grid searches and cross-validation, in one
+process or several:
+
+    GridSearchCV(Classifier(random_state=0), {"lr": [1e-3, 1e-2], "hidden": [(32,), (64, 32)]}, n_jobs=2)
+    RandomizedSearchCV(make_pipeline(StandardScaler(), Classifier()), {"classifier__lr": loguniform(1e-4, 1e-1)})
+    cross_val_score(Classifier(options={"training.patience": 5}), X, y, scoring="neg_log_loss")
+
+A fit depends on its rows and its `random_state` alone, whatever trains beside it: the same numbers come out with any
+`n_jobs`. joblib's worker processes share the cores among them, and fits in threads of one process take turns; `device`
+"cpu" keeps several workers off one GPU. A searched value that cannot be used is a failed fit in scikit-learn's sense,
+with `error_score`. Limpid's own `tune` and populations train many networks faster than a pool of workers does.
+
+`fit` trains with `fitting.py`, quietly and without a run folder, and leaves random generators and threads of the
+process as it found them. Training computes in the `precision` asked for, prediction in float64, so that a row's answer
+does not depend on the other rows of its batch.
 
 Shapes: N rows, F features, K classes, T regression targets.
 """
@@ -138,7 +150,8 @@ class Classifier(ClassifierMixin, _NetworkEstimator):
         device: "auto", "cpu", "cuda", "cuda:N" or "mps", for training.
         validation_share: Share of the rows held out to choose the best weights; None takes 0.15 from 100 rows on.
         verbose: Print the history after the fit.
-        options: Any other configuration key, named as for `--set`: {"optim.weight_decay": 1e-4}.
+        options: Any other configuration key, named as for `--set`: {"optim.weight_decay": 1e-4}; early stopping is
+            {"training.patience": 5}. To search several, give whole dicts: {"options": [{...}, {...}]}.
 
     Attributes:
         classes_: The K labels in sorted order; columns of `predict_proba`.

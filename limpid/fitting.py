@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +10,15 @@ from torch import nn
 
 from limpid.config import Config
 from limpid.data.encoded import dataset_of_rows
+from limpid.device import as_found
 from limpid.spec import DataSpec, Task
 from limpid.training.history import History, Silence
 from limpid.training.loop import fit
 from limpid.training.randomness import own_randomness
 from limpid.wiring import wire
+
+# Dropout draws from the generators that a whole process shares, so that fits in threads take turns.
+_turn = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class Fitted:
 def fit_arrays(X: Any, y: Any, *, task: Task, config: Config) -> Fitted:
     """Train on finite float32 (N, F) and encoded targets, quietly and without a run folder; for estimators.
 
+    What the process shares (random generators, number of threads, rounding of tiny numbers) is left as it was found.
+
     Args:
         X: float32 (N, F).
         y: int64 codes 0 to K-1 of (N,) for classification, or float32 (N, T) for regression.
@@ -36,8 +43,9 @@ def fit_arrays(X: Any, y: Any, *, task: Task, config: Config) -> Fitted:
         config: data.valid_share rows are kept for validation; the rest of section data is not used.
     """
     dataset = dataset_of_rows(X, y, task=task, valid_share=config.data.valid_share or 0.0, seed=config.training.seed)
-    wiring = wire(config, dataset)
     history = History()
-    with own_randomness(config.training.seed), wiring.fast_roads():
-        fit(wiring.parts, wiring.plan, history, Silence())
+    with _turn, as_found():
+        wiring = wire(config, dataset)
+        with own_randomness(config.training.seed), wiring.fast_roads():
+            fit(wiring.parts, wiring.plan, history, Silence())
     return Fitted(wiring.network.eval(), wiring.dataset.spec, wiring.objective, history.epochs)
