@@ -12,7 +12,7 @@ f_j^(-n) fitted without trial n, which needs no second fit (Allen 1974),
 
 Shares of all knobs add up to what the model foretells of a left-out trial; a knob that does nothing has a share around
 0, of either sign. Interactions, and what so few trials cannot show, are in no share: a knob explains at least so much.
-The interval is +- 1.96 deviations over resamples of the trials; in each, all copies of a trial are left out together.
+The interval is +- t deviations over resamples of the trials; in each, all copies of a trial are left out together.
 
 Trees (fANOVA) would see interactions too; they cost a second where this costs hundredths, and at 25 trials say no more.
 
@@ -34,7 +34,7 @@ from limpid.record.trial_table import Range, Trial, TrialTable, active, key_of
 Array = NDArray[np.float64]
 
 RESAMPLES = 200  # deviations of shares then vary by a twentieth of themselves from seed to seed
-FEWEST = 10  # trials below which nothing is said of a knob
+FEWEST = 12  # trials below which nothing is said of a knob
 MOST = 400  # trials that are looked at, the first and the last ones alike: beyond, intervals are narrow enough
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of the ridge; the one that foretells best is taken
 KNOTS = (0.25, 0.5, 0.75)  # places at which a course may bend
@@ -91,9 +91,16 @@ def importances(trials: TrialTable) -> tuple[Importance, ...]:
         beside, shares_BK = found[among]
         own = shares_BK[:, beside.index(knob)]
         share, spread = float(own[0]), float(own[1:].std())
-        low, high = max(share - 1.96 * spread, -1.0), min(share + 1.96 * spread, 1.0)
+        half = spread * _quantile(len(mine) - 4)
+        low, high = max(share - half, -1.0), min(share + half, 1.0)
         rows.append(Importance(knob.path, share, low, high, len(mine), len(mine) < len(done)))
     return tuple(sorted(rows, key=lambda row: -row.share))
+
+
+def _quantile(freedom: int) -> float:
+    """97.5 % of Student's t: z + (z^3 + z) / (4 freedom), good to 1 % from eight on (Fisher 1925)."""
+    z = 1.959964
+    return z + (z**3 + z) / (4 * freedom)
 
 
 def _shares(mine: Sequence[Trial], knobs: Sequence[Range], trials: TrialTable) -> Array:

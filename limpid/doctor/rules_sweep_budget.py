@@ -9,7 +9,7 @@ import numpy as np
 
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
-from limpid.doctor.finding import Finding, Picture, Verdict
+from limpid.doctor.finding import Finding, Verdict
 from limpid.doctor.knob_importance import Array, ranks
 from limpid.record.trial_table import Trial, TrialTable
 
@@ -69,13 +69,6 @@ def pruner_too_early(evidence: Evidence) -> Verdict | None:
         f"correlation with the end {correlation:.2f} in the {len(pairs)} trials that went on."
     )
     later = min(longest, max(epoch + 1, math.ceil(longest / 2)))
-    points = sorted(zip(early.tolist(), end.tolist(), strict=True))
-    picture = Picture(
-        f"{trials.metric} at the end over its rank after epoch {epoch}",
-        {"trials": tuple(abs(y) if not trials.higher_is_better else y for _, y in points)},
-        tuple(range(1, len(points) + 1)),
-        "rank",
-    )
     finding = Finding(
         level="warning",
         symptom=text,
@@ -83,7 +76,6 @@ def pruner_too_early(evidence: Evidence) -> Verdict | None:
         threshold=FORETELLS.value,
         n=len(pairs),
         remedy=f"Let no trial go before epoch {later}, or search without a pruner (--pruner none).",
-        picture=picture,
     )
     return Verdict(numbers, (finding,))
 

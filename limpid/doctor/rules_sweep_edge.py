@@ -10,7 +10,7 @@ import numpy as np
 
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
-from limpid.doctor.finding import Finding, Picture, Verdict
+from limpid.doctor.finding import Finding, Verdict
 from limpid.doctor.knob_importance import Array, ranks
 from limpid.record.trial_table import Range, Trial, TrialTable, active
 
@@ -98,13 +98,6 @@ def _edge(trials: TrialTable, knob: Range, seen: dict[str, Any]) -> Finding:
     else:
         bound = max(knob.choices) if high else min(knob.choices)
         remedy = f"{knob.path}: offer values {'above' if high else 'below'} {bound:g} as well."
-    points = sorted(zip(places, mine, strict=True), key=lambda pair: pair[0])
-    picture = Picture(
-        f"{trials.metric} over {knob.path}, from the low end of its range to the high one",
-        {"trials": tuple(trial.figure for _, trial in points)},
-        tuple(place for place, _ in points),
-        "place",
-    )
     return Finding(
         level="warning",
         where=knob.path,
@@ -114,7 +107,6 @@ def _edge(trials: TrialTable, knob: Range, seen: dict[str, Any]) -> Finding:
         threshold=AT_EDGE.value,
         n=len(mine),
         remedy=remedy,
-        picture=picture,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from limpid.reporting.html import content_policy, json_island
+from limpid.reporting.page import content_policy, json_island
 from limpid.reporting.text import plain, shorten
 
 HERE = Path(__file__).parent

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import importlib.util
-import json
 from pathlib import Path
 from typing import Any
 
-from limpid.errors import RecordError
 from limpid.record.files import write_file
 from limpid.record.run import Run
 from limpid.reporting import curves, facts, figures, population_figures, sections
 from limpid.reporting.finding_cards import finding_cards
 from limpid.reporting.outcomes import class_names, confusion_of, frequent_confusions
+from limpid.reporting.page import content_policy, json_island, markup, plotly_source
 from limpid.reporting.population import Population, read_population
 from limpid.reporting.population_lines import judged
 from limpid.reporting.reading import Reading, read_run, score_title
+from limpid.reporting.search_report import render_search
 from limpid.reporting.text import interval, percent
 from limpid.reporting.token_outcomes import place_figure
 
 HERE = Path(__file__).parent
-ESCAPED_IN_JSON = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 def write_report(run: Run, path: Path | None = None) -> Path:
-    """Write the report of a run, finished or not, and return its path (default: report.html in the run folder)."""
+    """Write the report of a run or a search, finished or not, and return its path (report.html unless told)."""
     path = path or run.path / "report.html"
-    write_file(path, render_report(read_run(run)).encode("utf-8", errors="backslashreplace"))
+    page = render_search(run) if run.header.get("kind") == "search" else render_report(read_run(run))
+    write_file(path, page.encode("utf-8", errors="backslashreplace"))
     return path
 
 
@@ -38,7 +35,7 @@ def render_report(reading: Reading) -> str:
 
     population = read_population(reading)
     drawn = _figures(reading, population)
-    plotly, script = _plotly_source() if drawn else "", (HERE / "report.js").read_text(encoding="utf-8")
+    plotly, script = plotly_source() if drawn else "", (HERE / "report.js").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -48,17 +45,17 @@ def render_report(reading: Reading) -> str:
     wrong = sections.wrong_rows(reading)
     return environment.get_template("report.html.j2").render(
         policy=content_policy(plotly, script),
-        style=_markup((HERE / "report.css").read_text(encoding="utf-8")),
-        plotly=_markup(plotly),
-        script=_markup(script),
-        islands=_markup(json_island({name: entry["figure"] for name, entry in drawn.items()})),
+        style=markup((HERE / "report.css").read_text(encoding="utf-8")),
+        plotly=markup(plotly),
+        script=markup(script),
+        islands=markup(json_island({name: entry["figure"] for name, entry in drawn.items()})),
         figures=drawn,
         title=reading.title,
         subtitle=sections.subtitle(reading),
         reading=reading,
         cards=sections.headline(reading),
         status=sections.status(reading),
-        findings=[card | {"picture": _markup(card["picture"])} for card in finding_cards(reading.findings)],
+        findings=[card | {"picture": markup(card["picture"])} for card in finding_cards(reading.findings)],
         metrics=sections.result_metrics(reading),
         score_title=score_title(reading),
         confusions=_confusions(reading),
@@ -76,44 +73,6 @@ def render_report(reading: Reading) -> str:
         speed=facts.speed_pairs(reading),
         members=None if population is None else population_figures.members_block(reading, population),
     )
-
-
-def json_island(value: Any) -> str:
-    """JSON that may stand inside a script element: no character of it can end the element or a line.
-
-    >>> json_island({"a": "</script>"})
-    '{"a":"\\\\u003c/script\\\\u003e"}'
-    """
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for character, escape in ESCAPED_IN_JSON.items():
-        text = text.replace(character, escape)
-    return text
-
-
-def content_policy(*scripts: str) -> str:
-    """A Content-Security-Policy that lets in nothing from outside, and only these scripts, by their digests."""
-    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts if script]
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _markup(text: str) -> Any:
-    from markupsafe import Markup
-
-    return Markup(text)
-
-
-def _plotly_source() -> str:
-    """plotly.js of the installed plotly package, found without importing it, fit to stand in a script element."""
-    found = importlib.util.find_spec("plotly")
-    for folder in (found.submodule_search_locations or ()) if found else ():
-        source = Path(folder) / "package_data" / "plotly.min.js"
-        if source.is_file():
-            return source.read_text(encoding="utf-8").replace("</script", "<\\/script").replace("<!--", "<\\!--")
-    raise RecordError("The report needs plotly's plotly.min.js, which is missing. Reinstall it: pip install plotly")
 
 
 def _figures(reading: Reading, population: Population | None) -> dict[str, dict[str, Any]]:

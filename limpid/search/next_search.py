@@ -17,6 +17,7 @@ from limpid.config_reader import with_options
 from limpid.doctor.diagnosis import Diagnosis
 from limpid.doctor.finding import Finding
 from limpid.doctor.rules_sweep_edge import extended
+from limpid.doctor.rules_sweep_luck import ENOUGH
 from limpid.doctor.rules_sweep_stability import failing_side
 from limpid.errors import ConfigError
 from limpid.record.trial_table import Range, TrialTable
@@ -145,7 +146,8 @@ def _tighten(knobs: dict[str, Knob], trials: TrialTable, diagnosis: Diagnosis, c
     best = trials.ranked[:KEPT]
     for path, knob in list(knobs.items()):
         values = [trial.params[path] for trial in best if path in trial.params]
-        sure = shares.get(path, {}).get("low", -1.0) > 0.0
+        seen = shares.get(path, {})
+        sure = seen.get("low", -1.0) > 0.0 and seen["trials"] >= ENOUGH
         if not sure or path in moved or knob.kind not in ("linear", "log", "whole") or not values:
             continue
         tight = knob.tightened(values, SHRINK)

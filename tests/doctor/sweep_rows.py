@@ -94,10 +94,7 @@ class Sweep:
             for row in rows:
                 if row["stage"] == "final" and row["state"] == "finished":
                     groups.setdefault(row["trial"], []).append(row)
-            best = max(groups.values(), key=lambda group: np.mean([row["figure"] for row in group]), default=[done[0]])
-            figure = float(np.mean([row["figure"] for row in best]))
-            rows.append({"kind": "winner", "params": best[0]["params"], "figure": figure,
-                         "numbers": [row["number"] for row in best], "best": "best"})  # fmt: skip
+            rows.append({"kind": "winner", "best": "best", **self._winner(groups or {done[0]["number"]: []}, done)})
         return rows + ([{"kind": "end", "status": "finished"}] if self.ended else [])
 
     def _trial(
@@ -131,6 +128,22 @@ class Sweep:
                 reason = f"let go after epoch {self.prune_at}: by median"
                 return {**row, "state": "pruned", "reason": reason, **self._figures(course)}
         return {**row, "state": "finished", "reason": "all epochs done", **self._figures(course)}
+
+    def _winner(self, groups: dict[int, list[dict[str, Any]]], done: list[dict[str, Any]]) -> dict[str, Any]:
+        """Who has the best mean over fresh seeds, and by how much."""
+        own = {row["number"]: row for row in done}
+        figures = {number: [row["figure"] for row in group] for number, group in groups.items()}
+        means = {number: float(np.mean(each)) if each else own[number]["figure"] for number, each in figures.items()}
+        first, *rest = sorted(means, key=lambda number: -means[number])
+        row = {"trial": first, "params": own[first]["params"], "numbers": [one["number"] for one in groups[first]]}
+        row |= {"metric": "accuracy", "figure": means[first], "figures": figures[first], "interval": [math.nan] * 2}
+        row |= {"finalists": [{"trial": n, "figure": means[n], "figures": figures[n]} for n in (first, *rest)]}
+        if rest and len(figures[first]) > 1 and len(figures[first]) == len(figures[rest[0]]):
+            differences = np.subtract(figures[first], figures[rest[0]])
+            lead, half = float(differences.mean()), float(4.30 * differences.std(ddof=1) / math.sqrt(len(differences)))
+            row |= {"interval": [means[first] - half, means[first] + half], "second": rest[0], "lead": lead}
+            row |= {"lead_interval": [lead - half, lead + half], "tied": lead - half <= 0 <= lead + half}
+        return row
 
     def _figures(self, course: list[float]) -> dict[str, Any]:
         best = int(np.argmax(course))

@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 
 from limpid.record.run import Run
-from limpid.reporting.html import _plotly_source, content_policy, json_island, write_report
+from limpid.reporting.html import write_report
+from limpid.reporting.page import content_policy, json_island, plotly_source
 from limpid.reporting.png import stretch
 from limpid.spec import DataSpec
 
@@ -38,7 +39,7 @@ HOSTILE = [
 ]
 
 
-PLOTLY = _plotly_source()
+PLOTLY = plotly_source()
 
 
 class Page(HTMLParser):
