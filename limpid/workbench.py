@@ -142,7 +142,7 @@ def diagnose(run: Run | str | Path, *, treat: Literal[True], **how: Any) -> Ther
 @overload
 def diagnose(run: Run | str | Path, *, treat: Literal[False] = False, **how: Any) -> Diagnosis: ...
 def diagnose(run: Run | str | Path, *, treat: bool = False, **how: Any) -> Diagnosis | Therapy:
-    """What the checks say of a run: ranked findings, each with the number it rests on, and its error taken apart.
+    """What the checks say of a run or a search: ranked findings, each with the number that it rests on.
 
     What takes the trained network is measured once and written into the record. source=, y= and module= hand over what
     the run was given in Python; tell= is called with a line before each measurement.
@@ -153,12 +153,7 @@ def diagnose(run: Run | str | Path, *, treat: bool = False, **how: Any) -> Diagn
     if opened.header.get("kind") == "search":
         from limpid.search.examination import diagnose_search
 
-        if treat:
-            raise ConfigError(
-                f"{opened.path} is a search, and what it lacks is another search: see next.toml in it. "
-                f"To treat the winner, give its run: {opened.path / 'best'}."
-            )
-        return diagnose_search(opened)
+        return diagnose_search(opened, treat=treat)
     return therapise(opened, **how) if treat else diagnose_run(opened, **how)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from limpid.doctor.diagnosis import Diagnosis, judge
 from limpid.doctor.evidence import Evidence
+from limpid.errors import ConfigError
 from limpid.record.files import write_file
 from limpid.record.run import Run
 from limpid.record.trial_table import TrialTable
@@ -13,8 +14,16 @@ from limpid.search.space import Space
 NEXT = "next.toml"  # the recommended space, in the search's folder
 
 
-def diagnose_search(run: Run) -> Diagnosis:
-    """Ask the checks of searches what the record shows, whether the search is over or not. Nothing is written."""
+def diagnose_search(run: Run, *, treat: bool = False) -> Diagnosis:
+    """Ask the checks of searches what the record shows, whether the search is over or not. Nothing is written.
+
+    Raises ConfigError when it is to be treated: its cure is another search.
+    """
+    if treat:
+        raise ConfigError(
+            f"{run.path} is a search, and its cure is another search: limpid diagnose {run.path} says which. "
+            f"To treat the winner, give its run: {run.path / 'best'}."
+        )
     return judge(Evidence.of(run))
 
 
