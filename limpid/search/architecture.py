@@ -29,7 +29,7 @@ from limpid.search.pattern_text import Nodes, group, layer, text_of
 from limpid.search.space import Space
 from limpid.spec import DataSpec
 
-TRIES = 200  # of drawing or changing before giving up: nine draws in ten fit at the usual limits
+TRIES = 100  # of drawing or changing before giving up: two draws in three fit at the usual limits
 MOST_WORK = {"image": 5e6, "array": 5e6}  # multiply-adds of a sample: ten LeNets; trials stay seconds on small sets
 MOST_WORK_OF_NUMBERS = 2e5  # of vectors and tables: three layers of 256 units
 FILTERS = (8, 16, 32, 64)
@@ -119,15 +119,15 @@ def architecture_space(config: Config, spec: DataSpec) -> Space:
         has = "columns of codes; set data.encode=onehot" if seen.cardinalities else f"{seen.kind} for {spec.task}"
         raise ConfigError(f"Architectures are searched for numbers and images, and {spec.name} has {has}.")
     name = config.model.name
-    if name != "auto" and not looks_like_pattern(name) and not (name in MODELS and MODELS[name].pattern):
+    begin = MODELS[name].pattern if name in MODELS else name if looks_like_pattern(name) else ""
+    if name != "auto" and not begin:
         raise ConfigError(f"model.name={name} is no pattern of layers to begin with. Leave it out, or give a pattern.")
-    start = () if name == "auto" else (MODELS[name].pattern if name in MODELS else name,)
     work = MOST_WORK.get(seen.kind, MOST_WORK_OF_NUMBERS)
     knob = Knob(
         "model.name",
         "pattern",
         high=work,
-        choices=start,
+        choices=(begin,) if begin else (),
         shape=seen.input_shape,
         outputs=spec.num_outputs,
         why=f"networks of up to {work:,.0f} multiply-adds a sample",

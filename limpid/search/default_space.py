@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from limpid.catalogue.model_part import ModelPart
 from limpid.catalogue.models import MODELS
@@ -37,18 +38,22 @@ def default_space(config: Config, spec: DataSpec) -> Space:
     resolved, _ = resolve(config, spec)
     name = resolved.model.name
     given = {
-        f"{section}.{key}"
+        f"{section}.{key}": value
         for section, values in config.model_dump(exclude_unset=True).items()
-        for key in [*values, *values.get("options", {})]
+        for key, value in {**values, **values.get("options", {})}.items()
     }
     part = MODELS.get(name)
     knobs = list(_step_knobs(resolved, spec)) if part is None or part.optimizer == "auto" else []
     knobs += list(_model_knobs(resolved, spec, part))
-    open_knobs = tuple(knob for knob in knobs if knob.path not in given and not set(knob.when) & given)
+    open_knobs = []
+    for knob in knobs:
+        held = {path: values for path, values in knob.when.items() if path in given}
+        if knob.path not in given and all(given[path] in values for path, values in held.items()):
+            open_knobs.append(replace(knob, when={path: knob.when[path] for path in knob.when if path not in held}))
     if not open_knobs:
         why = "every knob of its default space is set already" if knobs else "it has no knob to turn"
         raise ConfigError(f"{name}: nothing to search: {why}. Give a space of your own with --space FILE.")
-    return Space(open_knobs, f"the default space of {name} on {spec.name}")
+    return Space(tuple(open_knobs), f"the default space of {name} on {spec.name}")
 
 
 def _step_knobs(config: Config, spec: DataSpec) -> Iterator[Knob]:

@@ -39,21 +39,25 @@ class Evolution(Sampler):
         self.startup = self.population = max(LEAST, min(MOST, budget // TRIALS_PER_MEMBER))
 
     def params(self, study: Study, number: int) -> Params:
-        begin = [
-            knob.choices[number] for knob in self.space.knobs if knob.kind == "pattern" and number < len(knob.choices)
-        ]
-        if begin:
-            return self.space.at(self._point(number), pattern=lambda knob: str(knob.choices[number]))
-        trials = self.seen(study, number)
-        alive = [t for t in trials if t.state == TrialState.COMPLETE][-self.population :]
-        if number < self.population or not alive:
+        parent = self.parent_of(study, number)
+        if parent is None:
             return drawn(self.space, self.seed, number)
+        trials = self.seen(study, number)
+        return self._child(self.space.params_of(trials[parent]), trials, np.random.default_rng([self.seed, number, 3]))
+
+    def parent_of(self, study: Study, number: int) -> int | None:
+        """Number of the trial that a trial is a changed copy of; None: of none, it is drawn at random."""
+        alive = self.alive(self.seen(study, number))
+        if not alive:
+            return None
         rng = np.random.default_rng([self.seed, number, 2])
-        drawn_few = rng.choice(
-            len(alive), size=max(2, round(SHARE * len(alive))) if len(alive) > 1 else 1, replace=False
-        )
-        (parent,) = best_trials([alive[i] for i in drawn_few], study.direction, 1)
-        return self._child(self.space.params_of(parent), trials, rng)
+        few = rng.choice(len(alive), size=max(1, round(SHARE * self.population)), replace=len(alive) < self.population)
+        (best,) = best_trials([alive[i] for i in few], study.direction, 1)
+        return best.number
+
+    def alive(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        """The youngest of those that finished."""
+        return [trial for trial in trials if trial.state == TrialState.COMPLETE][-self.population :]
 
     def _child(self, parent: Params, trials: list[FrozenTrial], rng: Generator) -> Params:
         def change(knob: Knob) -> str:
@@ -78,6 +82,3 @@ class Evolution(Sampler):
         if not changes:
             return place
         return float(fresh) if knob.kind == "choice" else float(np.clip(place + step, 0.0, 1.0))
-
-    def _point(self, number: int) -> list[float]:
-        return [float(u) for u in np.random.default_rng([self.seed, number]).random(len(self.space.knobs))]
