@@ -11,6 +11,7 @@ import typer
 from limpid.commands.options import Json, Quiet, also_taking, given_config
 from limpid.errors import ConfigError
 
+SAMPLERS = "random (unless given), grid, quasi-random, two-stage, tpe, gp, cma-es or evolution"
 NOT_SEARCHED = ("tensorboard", "mlflow", "folds", "bag", "sizes")  # options of train that a search has no use for
 
 
@@ -24,11 +25,9 @@ def tune(
     budget: Annotated[int | None, typer.Option(help="trials (25); with --resume, a larger one extends")] = None,
     time: Annotated[str | None, typer.Option(help="after which no trial begins: 90s, 10m, 1h")] = None,
     metric: Annotated[str | None, typer.Option(help="validation figure that trials are judged by")] = None,
-    sampler: Annotated[
-        str, typer.Option(help="random, grid, quasi-random, two-stage, tpe, gp, cma-es or evolution")
-    ] = "random",
-    pruner: Annotated[str, typer.Option(help="none, median, halving or hyperband")] = "none",
-    seeds: Annotated[int, typer.Option(help="fresh seeds that the best three trials are trained from again")] = 3,
+    sampler: Annotated[str | None, typer.Option(help=SAMPLERS)] = None,
+    pruner: Annotated[str | None, typer.Option(help="none (unless given), median, halving or hyperband")] = None,
+    seeds: Annotated[int | None, typer.Option(help="fresh seeds for each of the best three trials (3)")] = None,
     on: Annotated[str | None, typer.Option(help="auto, stacked, processes, one-by-one, ray, or a Ray address")] = None,
     resume: Annotated[Path | None, typer.Option(help="folder of a search to go on with, or to extend")] = None,
     show: Annotated[Path | None, typer.Option(help="folder of a search to look at, finished or running")] = None,
@@ -55,7 +54,7 @@ def tune(
     from limpid.search.tuning import tune as search
 
     if resume is not None:
-        asked = {"space": space, "metric": metric, **given}
+        asked = {"space": space, "metric": metric, "sampler": sampler, "pruner": pruner, "seeds": seeds, **given}
         refused = [name.rstrip("_") for name, value in asked.items() if value is not None]
         if refused:
             raise ConfigError(f"--resume goes on with what the search has; leave out --{refused[0].replace('_', '-')}.")

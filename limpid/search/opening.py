@@ -20,7 +20,7 @@ from limpid.population.ground import Ground
 from limpid.record.run import Run, new_run_path
 from limpid.search.default_space import default_space
 from limpid.search.folder import SearchFolder
-from limpid.search.plan import BUDGET, SearchPlan, check_counts, judged_by, refuse_unsearchable, rises
+from limpid.search.plan import SearchPlan, check_counts, judged_by, refuse_unsearchable, rises
 from limpid.search.pruners import build_pruner
 from limpid.search.samplers import build_sampler
 from limpid.search.space import Space
@@ -35,7 +35,7 @@ def begin(
     options: dict[str, Any],
     *,
     space: str | Path | Mapping[str, Any] | Space | None,
-    budget: int | None,
+    budget: int,
     metric: str | None,
     sampler: str,
     pruner: str,
@@ -46,7 +46,6 @@ def begin(
 
     Raises ConfigError, DataError or ModelError with nothing written.
     """
-    budget = BUDGET if budget is None else budget
     check_counts(budget, seeds)
     if isinstance(model, nn.Module):
         raise ConfigError("A search builds every network anew, which needs a named model or a pattern of layers.")

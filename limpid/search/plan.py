@@ -14,6 +14,7 @@ from limpid.objectives.metrics import LOWER_IS_BETTER
 from limpid.wiring import Wiring
 
 BUDGET = 25  # trials: what Goodfellow begins with
+SEEDS = 3  # fresh ones for each finalist: the fewest with an interval that is of use
 FINALISTS = 3  # configurations that are trained again from fresh seeds
 UNITS = {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600}  # seconds
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,10 +63,11 @@ class Study:
         """That were asked so far."""
         return len(self._study.get_trials(deepcopy=False))
 
-    def unfinished(self) -> list[Asked]:
-        """Trials of which nothing was told, in order: those that were in training when the search ended."""
-        trials = [trial for trial in self._study.get_trials(deepcopy=False) if trial.state == TrialState.RUNNING]
-        return [self._asked(Trial(self._study, trial._trial_id)) for trial in trials]
+    def left_over(self, recorded: Container[int]) -> list[Asked]:
+        """Trials that an earlier process asked for and either told nothing of or did not record, in order."""
+        trials = self._study.get_trials(deepcopy=False)
+        open_ones = [one for one in trials if one.state == TrialState.RUNNING or one.number not in recorded]
+        return [self._asked(Trial(self._study, one._trial_id), ended=one.state.is_finished()) for one in open_ones]
 
     def can_ask(self) -> bool:
         """Whether the next trial can be asked for now, or only when some that run have ended."""
@@ -77,15 +79,16 @@ class Study:
         """The next trial."""
         return self._asked(self._study.ask())
 
-    def _asked(self, trial: Trial) -> Asked:
-        self._running[trial.number] = trial
+    def _asked(self, trial: Trial, *, ended: bool = False) -> Asked:
+        if not ended:
+            self._running[trial.number] = trial
         return Asked(trial, trial.number, self.sampler.space.ask(trial), self.sampler.stage(trial.number))
 
     def report(self, number: int, epoch: int, figure: float) -> bool:
         """Hear of a trial's figure after an epoch. False: the pruner wants it trained no further."""
-        if not self._prunes:
+        trial = self._running.get(number)
+        if not self._prunes or trial is None:
             return True
-        trial = self._running[number]
         if epoch not in trial.storage.get_trial(trial._trial_id).intermediate_values:  # a trial run again has some
             trial.report(figure, epoch)
         return not trial.should_prune()
@@ -93,7 +96,7 @@ class Study:
     def tell(self, number: int, state: State, figure: float) -> None:
         """What came of a trial; its values are learned from if it finished with a finite figure."""
         trial = self._running.pop(number, None)
-        if trial is None:  # told before, by a process that was killed before it could write its record
+        if trial is None:  # told by an earlier process, whose record of it was lost
             return
         complete = state == "finished" and math.isfinite(figure)
         told = STATES[state] if complete or state != "finished" else TrialState.FAIL

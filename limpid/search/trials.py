@@ -58,10 +58,10 @@ class Trials:
         self._study, self._folder, self._base, self._audience = study, folder, base, audience
         self._clock, self._until = clock, math.inf if seconds is None else clock() + seconds
         self._asked: dict[int, Asked] = {}  # that are in training
-        self._again = [asked for asked in study.unfinished() if not self._recorded(asked)]
+        self._again = [asked for asked in study.left_over(folder.trials) if not self._recorded(asked)]
 
     def _recorded(self, asked: Asked) -> bool:
-        """Whether the record has what came of a trial, of which optuna was not told any more: then it is now."""
+        """Whether the record has what came of a trial of which optuna knows nothing: then it is told now."""
         row = self._folder.trials.get(asked.number)
         if row is not None:
             self._study.tell(asked.number, row["state"], row["figure"])
@@ -89,7 +89,11 @@ class Trials:
             return self._again.pop(0)
         most = self._study.sampler.most
         limit = self._folder.budget if most is None else min(most, self._folder.budget)
-        return self._study.ask() if self._study.num_trials < limit and self._study.can_ask() else None
+        while self._study.num_trials < limit and self._study.can_ask():
+            asked = self._study.ask()
+            if not self._recorded(asked):  # one that is recorded already comes where study.log was lost
+                return asked
+        return None
 
     def epoch(self, member: Member, row: Mapping[str, Any], valid_row: Mapping[str, Any] | None) -> bool:
         if self.overdue:

@@ -11,7 +11,7 @@ from torch import nn
 from limpid.config import Config
 from limpid.errors import ConfigError
 from limpid.search.opening import begin, go_on
-from limpid.search.plan import seconds_of
+from limpid.search.plan import BUDGET, SEEDS, seconds_of
 from limpid.search.result import SearchResult
 from limpid.search.search import run_search
 from limpid.search.space import Space
@@ -28,9 +28,9 @@ def tune(
     budget: int | None = None,
     time: str | float | None = None,
     metric: str | None = None,
-    sampler: str = "random",
-    pruner: str = "none",
-    seeds: int = 3,
+    sampler: str | None = None,
+    pruner: str | None = None,
+    seeds: int | None = None,
     on: str | None = None,
     resume: str | Path | None = None,
     observer: Audience | None = None,
@@ -50,9 +50,9 @@ def tune(
             come on top.
         metric: validation figure that trials are judged by, in their best epoch; None: the one that `train` picks the
             best epoch by, or the task's score where the space turns the loss itself.
-        sampler: random, grid, quasi-random, two-stage, tpe, gp, cma-es or evolution.
-        pruner: none, median, halving or hyperband.
-        seeds: fresh ones for each finalist; 0: the best trial wins as it is.
+        sampler: random unless given; or grid, quasi-random, two-stage, tpe, gp, cma-es, evolution.
+        pruner: none unless given; or median, halving, hyperband.
+        seeds: fresh ones for each finalist, 3 unless given; 0: the best trial wins as it is.
         on: what trains members: auto, stacked, processes, one-by-one, ray, or a Ray address.
         resume: folder of a search to go on with; data that were handed over in Python must be handed over again.
         observer: is told of each trial (see search/trials.py); None is silent.
@@ -66,7 +66,8 @@ def tune(
     """
     seconds = seconds_of(time)
     if resume is not None:
-        given = {"model": model, "config": config, "space": space, "metric": metric, **options}
+        given = {"model": model, "config": config, "space": space, "metric": metric, "sampler": sampler}
+        given |= {"pruner": pruner, "seeds": seeds, **options}
         refused = [name for name, value in given.items() if value is not None]
         if refused:
             raise ConfigError(f"A search that goes on keeps its options; {', '.join(refused)} cannot be changed.")
@@ -79,11 +80,11 @@ def tune(
             config,
             options,
             space=space,
-            budget=budget,
+            budget=BUDGET if budget is None else budget,
             metric=metric,
-            sampler=sampler,
-            pruner=pruner,
-            seeds=seeds,
+            sampler=sampler or "random",
+            pruner=pruner or "none",
+            seeds=SEEDS if seeds is None else seeds,
             on=on,
         )
     return run_search(folder, ground, on=on, seconds=seconds, audience=observer or Silence())

@@ -190,6 +190,7 @@ def test_what_a_search_that_goes_on_refuses(limpid: Callable[..., Any]) -> None:
     assert limpid(*COMMAND, "--budget", "2", "--seeds", "0", "--quiet", "--out", "s").code == 0
     done = limpid("tune", "--resume", "s", "--lr", "0.1")
     assert (done.code, "leave out --lr" in done.err) == (2, True)
+    assert "leave out --sampler" in limpid("tune", "--resume", "s", "--sampler", "tpe").err
     assert limpid("tune", "--resume", "s", "--budget", "0").code == 2
     assert limpid("tune", "--resume", "s/best").code == 2
     assert "is no search" in limpid("tune", "--show", "s/best").err

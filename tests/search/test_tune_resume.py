@@ -187,6 +187,18 @@ def test_the_weights_of_the_winner_are_made_again_where_a_crash_lost_them(tmp_pa
     assert "trained once more" in search.run.events("note")[-1]["text"]
 
 
+@pytest.mark.parametrize("lost", ["study.log", "events.jsonl"])
+def test_one_of_the_two_records_is_lost(tmp_path, whole: SearchResult, lost: str) -> None:
+    """As a crash of the machine may leave them."""
+    search = limpid.tune("moons", **{**ASKED, "budget": 4}, **SMALL, out=str(tmp_path / "search"))
+    lines = (search.path / lost).read_text().splitlines(keepends=True)
+    (search.path / lost).write_text("".join(lines[: len(lines) // 2]) + lines[len(lines) // 2][:9])
+    longer = limpid.tune(resume=search.path, budget=5, on="one-by-one")
+    check_sound(longer)
+    assert [row["figures"] for row in longer.trials] == [row["figures"] for row in whole.trials]
+    assert longer.best == whole.best
+
+
 def test_what_is_being_written_can_be_read(tmp_path) -> None:
     seen: list[int] = []
 
