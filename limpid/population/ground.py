@@ -12,6 +12,7 @@ from limpid.data.bootstrap import bootstrap_index, resample
 from limpid.data.dataset import Dataset
 from limpid.opening import read_data, reads_codes
 from limpid.population.member import Member
+from limpid.population.memory import memory_suffices
 from limpid.start import load_start
 from limpid.wiring import Wiring, wire
 
@@ -49,12 +50,13 @@ class Ground:
         self._datasets[_way_to_read(config)] = replace(dataset, make_test=lambda: None)
 
     def wiring(self, member: Member) -> Wiring:
-        """The parts of one member. Raises a LimpidError where it cannot be built."""
+        """The parts of one member. Raises a LimpidError where it cannot be built, or does not fit in memory."""
         config, dataset = member.config, self.dataset(member.config)
         if member.bootstrap is not None:
             index_N = bootstrap_index(len(dataset.train), member.bootstrap)
             dataset = replace(dataset, train=resample(dataset.train, index_N))
-        return wire(config, dataset, start=load_start(config.model.start) if config.model.start else None)
+        with memory_suffices():
+            return wire(config, dataset, start=load_start(config.model.start) if config.model.start else None)
 
 
 def _way_to_read(config: Config) -> str:

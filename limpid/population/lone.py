@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from limpid.errors import DataError, LimpidError, NonFiniteLoss
+from limpid.errors import DataError, LimpidError, ModelError, NonFiniteLoss
 from limpid.population.ground import Ground
 from limpid.population.member import Member, Outcome, State
-from limpid.population.memory import lack_of_memory
+from limpid.population.memory import memory_suffices
 from limpid.training.history import Silence
 from limpid.training.loop import Plan, fit
 from limpid.training.randomness import own_randomness
@@ -35,8 +35,6 @@ def train_member(member: Member, ground: Ground, heard: Heard, *, stop: StopRequ
         wiring = ground.wiring(member)
     except LimpidError as error:
         return Outcome(member.number, "failed", reason=str(error))
-    except (RuntimeError, MemoryError) as error:
-        return Outcome(member.number, "failed", reason=_too_large(error))
     return train_wired(member, wiring, heard, stop=stop)
 
 
@@ -49,14 +47,13 @@ def train_wired(member: Member, wiring: Wiring, heard: Heard, *, stop: StopReque
     reason = "all epochs done"
     with own_randomness(wiring.config.training.seed), wiring.fast_roads():
         try:
-            position = fit(wiring.parts, plan, log, log, stop=stop)
+            with memory_suffices():
+                position = fit(wiring.parts, plan, log, log, stop=stop)
             reason = "early stopping" if position.stopping.exhausted else reason
         except _LetGo:
             state, reason = "pruned", f"let go after epoch {log.epochs}"
-        except (NonFiniteLoss, DataError) as error:  # data too may be unreadable by then
+        except (NonFiniteLoss, ModelError, DataError) as error:  # of memory, and of files that are gone by then
             state, reason = "failed", str(error)
-        except (RuntimeError, MemoryError) as error:
-            state, reason = "failed", _too_large(error)
     kept = None
     if state == "finished":
         kept = {name: tensor.detach().cpu().clone() for name, tensor in wiring.network.state_dict().items()}
@@ -93,14 +90,6 @@ def outcome_of(member: Member, rows: Sequence[Mapping[str, Any]], plan: Plan) ->
         steps=train[-1]["step"] if train else 0,
         rows=tuple(rows),
     )
-
-
-def _too_large(error: RuntimeError | MemoryError) -> str:
-    """The reason why memory did not suffice; any other error is raised again."""
-    reason = lack_of_memory(error)
-    if reason is None:
-        raise error
-    return reason
 
 
 class _LetGo(Exception):

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
+
+from limpid.errors import ModelError
 
 # torch's CPU allocator has no error class of its own; these are its words (c10/core/impl/alloc_cpu.cpp, StorageUtils).
 CPU_WORDS = ("can't allocate memory", "not enough memory", "Storage size calculation overflowed")
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+
+
+@contextmanager
+def memory_suffices() -> Iterator[None]:
+    """Raises ModelError, with what was asked for, where an error inside says that memory does not suffice."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        reason = lack_of_memory(error)
+        if reason is None:
+            raise
+        raise ModelError(reason) from None
 
 
 def lack_of_memory(error: Exception) -> str | None:
