@@ -102,6 +102,8 @@ def reopen(
     """The wiring, the run opened for writing and the state of its last valid checkpoint (None: from the start)."""
     if options:
         raise ConfigError(f"A resumed run keeps its options; {', '.join(options)} cannot be changed.")
+    if Run.open(path).header.get("kind") == "search":
+        raise RecordError(f"{path} is a search. Go on with it, or extend it: limpid tune --resume {path}")
     run = Run.open(path, write=True)
     try:
         config, dataset = recorded_data(run, source, y, module)

@@ -68,6 +68,8 @@ def load_trained(run: Run | str | Path, *, module: nn.Module | None = None, devi
 def best_weights(run: Run) -> tuple[int, dict[str, Tensor]]:
     """The step and tensors of the newest valid checkpoint: the best weights so far, or the last where none are kept."""
     checkpoint = run.latest_checkpoint()
+    if checkpoint is None and run.header.get("kind") == "search":
+        raise CheckpointError(f"{run.path} is a search; its winner is a run of its own: {run.path / 'best'}")
     if checkpoint is None:
         raise CheckpointError(f"{run.path} holds no valid checkpoint, so there are no weights. Train or resume it.")
     return checkpoint.step, load_weights(checkpoint)

@@ -186,7 +186,7 @@ def test_quiet_is_quiet(limpid: Callable[..., Any]) -> None:
     assert limpid(*COMMAND, "--budget", "1", "--seeds", "0", "--quiet", "--out", "s") == (0, "", "")
 
 
-def test_what_a_search_that_goes_on_refuses(limpid: Callable[..., Any]) -> None:
+def test_what_a_search_that_goes_on_refuses(limpid: Callable[..., Any], tmp_path) -> None:
     assert limpid(*COMMAND, "--budget", "2", "--seeds", "0", "--quiet", "--out", "s").code == 0
     done = limpid("tune", "--resume", "s", "--lr", "0.1")
     assert (done.code, "leave out --lr" in done.err) == (2, True)
@@ -195,6 +195,9 @@ def test_what_a_search_that_goes_on_refuses(limpid: Callable[..., Any]) -> None:
     assert limpid("tune", "--resume", "s/best").code == 2
     assert "is no search" in limpid("tune", "--show", "s/best").err
     assert limpid("train", "moons", "--out", "s").code == 2
+    assert "limpid tune --resume s" in limpid("train", "--resume", "s").err
+    (tmp_path / "x.csv").write_text("0,0\n")
+    assert "a run of its own: s/best" in limpid("predict", "s", "x.csv").err
     done = limpid("tune", "--resume", "s", "--budget", "3")
     assert done.code == 0
     assert "search: 3 trials" in done.out
