@@ -1,9 +1,9 @@
 """The words that ask for several networks in one run, as the options that they stand for.
 
-    seeds=8              eight networks that differ by their seed
-    bag=10               ten networks on bootstrap resamples of the training rows
-    folds=5              five networks, each validated on another fifth of all rows but the test's
-    sizes=[0.1, 0.5, 1]  networks on growing parts of the training rows; sizes=5: five parts, each twice the one before
+seeds=8              eight networks that differ by their seed
+bag=10               ten networks on bootstrap resamples of the training rows
+folds=5              five networks, each validated on another fifth of all rows but the test's
+sizes=[0.1, 0.5, 1]  networks on growing parts of the training rows; sizes=5: five parts, each twice the one before
 """
 
 from __future__ import annotations

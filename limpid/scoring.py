@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from limpid.data.dataset import Split
 from limpid.device import cpu_rates
+from limpid.models.ensemble import members_of
 from limpid.objectives.objective import Objective
 from limpid.record.files import write_file
 from limpid.record.run import Run
@@ -48,8 +49,9 @@ def score_run(wiring: Wiring, run: Run, position: Position) -> dict[str, Any] | 
     write_predictions(run, "predictions.npz", wiring.objective, split, outputs, target)
     if wiring.dataset.spec.kind == "image":
         _write_pictures(run, split, wiring.objective.kept_losses(outputs, target))
-    for number, described in enumerate(wiring.members):
-        own, _ = answers(wiring, wiring.network.body.members[number], split)  # type: ignore[index, union-attr]
+    networks = members_of(wiring.network) if wiring.members else []
+    for number, (described, member) in enumerate(zip(wiring.members, networks, strict=True)):
+        own, _ = answers(wiring, member, split)
         figures = figures_of(wiring.objective, own, target)
         run.add("member_result", number=described.get("number", number + 1), split=name, **figures)
     run.add("result", **row)

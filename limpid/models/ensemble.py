@@ -69,6 +69,12 @@ def as_network(members: Sequence[nn.Module], spec: DataSpec, specs: Sequence[Dat
     return network
 
 
+def members_of(network: Network) -> list[nn.Module]:
+    """The networks whose answers `as_network` averages, each taking samples and answering as their ensemble does."""
+    assert isinstance(network.body, Ensemble)
+    return list(network.body.members)
+
+
 def inner(member: nn.Module) -> nn.Module:
     """The network of a member, without the translation around it."""
-    return member.network if isinstance(member, Translated) else member  # type: ignore[no-any-return, unused-ignore]
+    return member.network if isinstance(member, Translated) else member

@@ -40,9 +40,9 @@ class Translated(nn.Module):
         super().__init__()
         self.network = network
         numbers, tables = _encodings(own, joint)
-        rows = list(zip(*numbers, strict=True)) if numbers is not None else None
+        rows: list[Any] = [None] * 4 if numbers is None else list(zip(*numbers, strict=True))
         names = {"take_F": torch.int64, "shift_F": torch.float32, "missing_F": torch.int64, "fill_F": torch.float32}
-        for (name, dtype), values in zip(names.items(), rows or [None] * len(names), strict=True):
+        for (name, dtype), values in zip(names.items(), rows, strict=True):
             self.register_buffer(name, None if values is None else torch.tensor(values, dtype=dtype), persistent=False)
         for place, table in enumerate(tables):
             self.register_buffer(f"table_{place}", torch.tensor(table), persistent=False)
@@ -102,7 +102,7 @@ def _encodings(own: DataSpec, joint: DataSpec) -> tuple[list[tuple[int, float, i
     None where the encodings are the same.
     """
     mine, theirs = own.preparation.get("encoder"), joint.preparation.get("encoder")
-    if own.kind != "table" or mine == theirs:
+    if mine is None or theirs is None or mine == theirs:
         return None, []
     try:
         return _translate(mine, theirs, {name: number for number, name in enumerate(joint.feature_names)})

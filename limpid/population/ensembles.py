@@ -15,7 +15,8 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor
 
 from limpid.errors import NonFiniteLoss, RecordError
-from limpid.models.ensemble import as_network, inner
+from limpid.models.ensemble import as_network, inner, members_of
+from limpid.population.choice import Choice
 from limpid.population.executors import train_population
 from limpid.population.lineup import Lineup, specs_of
 from limpid.population.member import Member, Outcome
@@ -34,6 +35,7 @@ FOLDER = "members"
 class Audience(Protocol):
     """An observer that wants to know what comes of members."""
 
+    def way(self, text: str) -> None: ...
     def member(self, row: Mapping[str, Any], ended: int, count: int) -> None: ...
 
 
@@ -49,14 +51,14 @@ def fit_members(
     """
     started = time.perf_counter()
     shelf = Shelf(wiring, lineup, run, observer)
-    train_population(shelf, lineup.ground, on=wiring.config.training.on, stop=stop)
+    train_population(shelf, lineup.ground, on=wiring.config.training.on, stop=stop, tell=shelf.tell)
     weights = {number: shelf.weights[number] for number in lineup.answering if number in shelf.weights}
     if not weights:
         raise NonFiniteLoss(f"None of the {len(lineup.answering)} members was trained to its end. {shelf.reason}")
     answering, networks = [], []
-    for place, number in enumerate(lineup.answering):
+    for place, (number, member) in enumerate(zip(lineup.answering, members_of(wiring.network), strict=True)):
         if number in weights:
-            network = inner(wiring.network.body.members[place])  # type: ignore[union-attr, index]
+            network = inner(member)
             network.load_state_dict(weights[number])
             networks.append(network)
             answering.append(wiring.members[place])
@@ -99,6 +101,12 @@ class Shelf:
         known = {row["number"]: row for row in run.events("member")}
         missing = [one for one in lineup.members if not self._is_kept(one, known.get(one.number + 1))]
         self._waiting = iter(missing)
+
+    def tell(self, choice: Choice) -> None:
+        """Pass on how members are trained."""
+        self._run.add("note", text=f"Trained {choice.text()}.")
+        if isinstance(self._observer, Audience):
+            self._observer.way(choice.text())
 
     def next(self) -> Member | None:
         if self._snapshot and self._in_training:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from limpid.data.bootstrap import bootstrap_index, resample
+from limpid.models.ensemble import members_of
 from limpid.population.lineup import Lineup
 from limpid.record.run import Run
 from limpid.scoring import answers, figures_of, write_predictions
@@ -34,8 +35,7 @@ def score_held_out(wiring: Wiring, lineup: Lineup, run: Run) -> None:
         return
     train, unseen = wiring.dataset.train, unseen_rows(wiring, lineup)
     outputs = []
-    for place, index_U in enumerate(unseen):
-        network = wiring.network.body.members[place]  # type: ignore[index, union-attr]
+    for network, index_U in zip(members_of(wiring.network), unseen, strict=True):
         outputs.append(answers(wiring, network, resample(train, index_U))[0].cpu() if len(index_U) else None)
     rows_N, outputs_NK = average_of_some(outputs, unseen, len(train), wiring.dataset.spec.task)
     if len(rows_N) == 0:

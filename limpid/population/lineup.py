@@ -20,6 +20,7 @@ from limpid.catalogue.losses import LOSSES
 from limpid.config import Config, ModelConfig, RecordConfig
 from limpid.errors import ConfigError
 from limpid.models.ensemble import build_ensemble
+from limpid.population.executors import find_executor
 from limpid.population.ground import Ground
 from limpid.population.member import Member
 from limpid.spec import DataSpec
@@ -76,6 +77,7 @@ def line_up(wiring: Wiring, given: Config, source: Any, y: Any) -> tuple[Wiring,
             f"training.ensemble = folds goes with data.fold = 0/{training.members}, for as many members; --folds "
             f"{training.members} sets all three. To train one fold alone, leave training.members at 1."
         )
+    find_executor(training.on)
     named = source is None or isinstance(source, str | Path | Config)
     ground = Ground(None if named else source, y, seed=training.seed)
     ground.hold(wiring.config, wiring.dataset)

@@ -106,6 +106,12 @@ class Run:
         rows = read_rows(self.path / EVENTS)
         return rows if kind is None else [row for row in rows if row["kind"] == kind]
 
+    @property
+    def members(self) -> list[Row]:
+        """What came of each network of a run of several, by rising number: its seed, figures, state and folder."""
+        last = {row["number"]: row for row in self.events("member")}
+        return [last[number] for number in sorted(last)]
+
     def truncate_after(self, step: int) -> None:
         """Forget what was logged after the checkpoint of `step`, because it will happen again; notes are kept.
 

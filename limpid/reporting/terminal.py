@@ -48,6 +48,11 @@ class Screen:
         self.progress.emit("run", path=str(run.path), data=header.get("data"), config=header.get("config"))
         self.progress.start(*((total, epochs) if not members else (total * len(members), 0)))
 
+    def way(self, text: str) -> None:
+        """How the members of a population are trained, and why."""
+        self.progress.emit("way", text=text)
+        self.progress.line(plain(text))
+
     def member(self, row: Row, ended: int, count: int) -> None:
         """A member of a population has ended."""
         self.progress.emit("member", ended=ended, count=count, **{key: row[key] for key in row if key != "figures"})
@@ -140,7 +145,7 @@ def print_result(run: Run, *, json: bool = False, stream: TextIO | None = None) 
     population = read_population(reading)
     report = run.path / "report.html"
     if json:
-        facts = {"event": "result", "run": str(run.path), "report": str(report) if report.exists() else None}
+        facts: Row = {"event": "result", "run": str(run.path), "report": str(report) if report.exists() else None}
         facts |= {} if population is None else {"population": population.to_row(reading.score)}
         outcome = {key: value for key, value in (reading.result or {}).items() if key not in ("kind", "time")}
         _print([json_line(facts | {"status": reading.status} | outcome)], stream)

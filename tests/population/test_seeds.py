@@ -45,6 +45,7 @@ def test_seeds_are_single_runs_side_by_side(tmp_path: Path) -> None:
     assert [(row["number"], row["seed"], row["path"]) for row in rows] == [
         (i, i - 1, f"members/{i}") for i in (1, 2, 3)
     ]
+    assert run.members == rows
     x = np.load(run.path / "predictions.npz")["index"]
     assert len(x) == results[0]["n"]
     assert results[0]["loss"] == pytest.approx(alone.events("result")[0]["loss"], rel=1e-6)
@@ -150,6 +151,7 @@ def test_a_resumed_run_trains_only_what_is_missing(harm: str, tmp_path: Path) ->
         def step(self, step: int, loss: float) -> None: ...
         def close(self) -> None: ...
         def epoch(self, row: Any, valid_row: Any) -> None: ...
+        def way(self, text: str) -> None: ...
         def member(self, row: Any, ended: int, count: int) -> None:
             self.ended.append(row["number"])
             if self.ended == [1, 2]:
@@ -177,6 +179,7 @@ def test_a_resumed_run_trains_only_what_is_missing(harm: str, tmp_path: Path) ->
         ({"folds": 3, "bag": 2}, "folds = 3 and bag = 2 do not go together"),
         ({"seeds": 3, "folds": 2}, "do not go together"),
         ({"sizes": 3, "bag": 2}, "do not go together"),
+        ({"seeds": 2, "training__on": "stakced"}, "on=stakced.*Did you mean stacked"),
         ({"folds": 1}, "folds = 1: expected a whole number, 2 or more"),
         ({"bag": 1}, "2 or more"),
         ({"seeds": 0}, "1 or more"),
@@ -189,7 +192,7 @@ def test_a_resumed_run_trains_only_what_is_missing(harm: str, tmp_path: Path) ->
 )
 def test_what_makes_no_sense_is_refused_by_name(asked: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
-        limpid.train("moons", out=tmp_path / "run", **OPTIONS, **asked)
+        limpid.train("moons", out=tmp_path / "run", **(OPTIONS | asked))
     assert caught.value.exit_code == 2
     assert not (tmp_path / "run").exists()
 

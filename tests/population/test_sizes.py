@@ -16,7 +16,6 @@ from limpid.reporting.html import render_report
 from limpid.reporting.more_rows import fit_power_law, more_rows_sentence
 from limpid.reporting.population import read_population
 from limpid.reporting.reading import read_run
-from limpid.reporting.repeats import members_of
 
 OPTIONS: dict[str, Any] = {
     "model": "mlp", "hidden": (6,), "epochs": 2, "device": "cpu", "precision": "float32", "training__matmul": "default",
@@ -45,10 +44,6 @@ def test_parts_grow_and_the_largest_answer(tmp_path: Path) -> None:
     assert len(population.values()) == 2
     page = render_report(reading)
     assert "Learning curve over training rows" in page
-    repeats = members_of(reading, "run")
-    assert repeats is not None
-    largest = {row["seed"]: row["valid"]["loss"] for row in rows if row["share"] == 1.0}
-    assert {seed: found["loss"] for seed, found in repeats.figures.items()} == pytest.approx(largest)
 
 
 def test_a_plain_run_on_a_part_is_the_member(tmp_path: Path) -> None:
