@@ -49,10 +49,13 @@ def diagnose(
     fail_on: FailOn = None,
     json: Json = False,
 ) -> None:
-    """Say what a run's record shows: findings ranked by cause, or that nothing wrong was found and what was checked."""
+    """Say what the record of a run or a search shows: findings ranked by cause, or that nothing wrong was found."""
     from limpid.errors import ConfigError
+    from limpid.record.run import open_run
     from limpid.workbench import diagnose as diagnose_run
 
+    if treat and open_run(run).header.get("kind") == "search":
+        diagnose_run(run, treat=True)  # says what is to be done instead
     if treat and fail_on is not None:
         raise ConfigError("--fail-on judges a run, --treat mends it: give one of them.")
     diagnosis = diagnose_run(run, tell=None if json else lambda line: print(line, file=sys.stderr))

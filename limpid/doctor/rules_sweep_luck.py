@@ -55,9 +55,14 @@ def winner_by_luck(evidence: Evidence) -> Verdict | None:
         return Verdict(numbers, (_luck("warning", text, gain / max(error, 1e-12), ABOVE_LUCK.value, len(figures)),))
     if trials.winner.get("tied"):
         lead, (least, most) = trials.winner["lead"], trials.winner["lead_interval"]
+        second = f"trial {trials.winner.get('second')}"
         text = (
-            f"The winner leads trial {trials.winner.get('second')} by {abs(lead):.2g} in {trials.metric}, with a 95 % "
-            f"interval from {least:.2g} to {most:.2g}: the two cannot be told apart."
+            f"The winner and {second} have the same mean over fresh seeds."
+            if lead == 0
+            else (
+                f"The winner leads {second} by {abs(lead):.2g} in {trials.metric}, with a 95 % "
+                f"interval from {least:.2g} to {most:.2g}: the two cannot be told apart."
+            )
         )
         remedy = "Take either: the cheaper, or the one in the middle of the space; or give the finalists more seeds."
         return Verdict(numbers, (_luck("note", text, abs(lead), (most - least) / 2, len(fresh), remedy),))

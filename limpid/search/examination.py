@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
+
 from limpid.doctor.diagnosis import Diagnosis, judge
 from limpid.doctor.evidence import Evidence
 from limpid.errors import ConfigError
@@ -24,7 +27,12 @@ def diagnose_search(run: Run, *, treat: bool = False) -> Diagnosis:
             f"{run.path} is a search, and its cure is another search: limpid diagnose {run.path} says which. "
             f"To treat the winner, give its run: {run.path / 'best'}."
         )
-    return judge(Evidence.of(run))
+    evidence = Evidence.of(run)
+    found = evidence.trials.next if evidence.trials else None
+    if found is None:
+        return judge(evidence)
+    words = ["limpid", "tune", *map(str, found["arguments"]), "--space", str(run.path / NEXT)]
+    return replace(judge(evidence), notes=(*found["changes"], f"next search: {shlex.join(words)}"))
 
 
 def conclude_search(run: Run) -> Diagnosis:
