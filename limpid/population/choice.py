@@ -84,7 +84,8 @@ def _choose(lobby: Lobby, company: Company) -> Choice:
     waiting, cores = len(company.slots), usable_cores()
     if waiting == 1:
         return Choice("one-by-one", 1, "no other fits to it")
-    if company.num_weights <= SURE_WEIGHTS and cores <= FEW_CORES:
+    plain = company.slots[0].plan.precision == "float32"
+    if plain and company.num_weights <= SURE_WEIGHTS and cores <= FEW_CORES:
         return Choice("stacked", waiting, f"{company.num_weights:,} weights each leave a core little to do")
     members = [slot.member for slot in company.slots]
     steps = sum(slot.plan.num_steps for slot in company.slots)

@@ -83,7 +83,10 @@ def make_slot(member: Member, wiring: Wiring, form: Form, num_rows: int, schedul
     if isinstance(schedule, Responsive):
         schedule.follow(position.figures, higher_is_better=plan.higher_is_better and wiring.parts.valid is not None)
     else:
-        schedule = schedules.setdefault((wiring.config.optim.model_dump_json(), plan.num_steps), schedule)
+        optim = wiring.config.optim
+        schedule = schedules.setdefault(
+            (optim.schedule, optim.warmup, str(optim.options), plan.num_steps, plan.num_epochs), schedule
+        )
     return Slot(
         member=member,
         network=wiring.network,

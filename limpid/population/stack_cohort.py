@@ -13,7 +13,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, cast
 
@@ -33,6 +33,7 @@ from limpid.training.loop import Parts, Plan, describe_failure, fit, must_evalua
 from limpid.training.nonfinite import explain_nonfinite, nonfinite_weights
 from limpid.training.rows import train_row
 from limpid.training.signals import StopRequest
+from limpid.training.step import autocast
 
 ENDLESS = sys.maxsize  # rounds and steps: a cohort ends when nobody is left
 EVAL_ROWS = 4096  # of all members together, in one batch of evaluation: the layers' outputs stay in the cache
@@ -92,7 +93,7 @@ class Cohort:
     def train(self, *, stop: StopRequest | None = None) -> None:
         """Until nobody is left. Raises Stopped when `stop` asks for it."""
         first = self.slots[0].plan
-        plan = Plan(ENDLESS, ENDLESS, first.device, "float32", accumulate=first.accumulate, log_every=ENDLESS)
+        plan = Plan(ENDLESS, ENDLESS, first.device, first.precision, accumulate=first.accumulate, log_every=ENDLESS)
         try:
             fit(self.parts, plan, self, self, stop=stop)
         except _NobodyLeft:
@@ -101,12 +102,13 @@ class Cohort:
     def rehearse(self, batch: Any) -> None:
         """A step that leaves no trace but in the weights, to be timed."""
         self.network.train()
+        plan = self.slots[0].plan
         self.move(
             self.network,
             self.objective,
             self.optimizer,
             batch,
-            context=None,
+            context=autocast(plan.device, plan.precision),
             clip_norm=None,
             weight=1.0,
             update=True,
@@ -128,7 +130,9 @@ class Cohort:
         guard: bool,
     ) -> Tensor:
         """train_step for every member. One whose loss is NaN or infinite is given up, and nobody else minds."""
-        losses_M = objective.losses(network(*batch.inputs), batch.target)
+        with context or nullcontext():
+            outputs_MBK = network(*batch.inputs)
+        losses_M = objective.losses(outputs_MBK, batch.target)
         if guard and not math.isfinite(losses_M.sum().item()):
             self._explain(losses_M, batch)
         gradients = torch.autograd.grad(losses_M.sum() if weight == 1.0 else losses_M.sum() * weight, network.leaves)

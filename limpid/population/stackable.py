@@ -33,7 +33,6 @@ def form_of(wiring: Wiring) -> Form | Unstackable:
         (parts.average is not None, "averaged weights"),
         (not isinstance(parts.train, Loader), "thawing layers"),
         (isinstance(parts.train, Loader) and parts.train.augment is not None, "augmentation"),
-        (wiring.plan.precision != "float32", f"arithmetic in {wiring.plan.precision}"),
         (wiring.config.model.compile == "on", "compilation"),
         (config.optim.lookahead > 0, "lookahead"),
         (config.training.members > 1, "an ensemble of its own"),
@@ -51,9 +50,12 @@ def form_of(wiring: Wiring) -> Form | Unstackable:
         if found:
             return Unstackable(reason)
     try:
-        return Form(wiring.network)
+        form = Form(wiring.network)
     except ModelError as error:
         return Unstackable(str(error))
+    if any(form.shares) and wiring.plan.device.type != "cpu":
+        return Unstackable(f"dropout on {wiring.plan.device.type}, which draws other numbers for many than for one")
+    return form
 
 
 def stackable(wiring: Wiring) -> str:
@@ -76,4 +78,5 @@ def cohort_key(wiring: Wiring, form: Form, dataset: Dataset) -> Hashable:
         wiring.parts.train.num_batches,
         wiring.plan.accumulate,
         wiring.plan.device,
+        wiring.plan.precision,
     )

@@ -135,6 +135,14 @@ def test_numbers_as_targets() -> None:
         assert_same(alone[one.number], stacked[one.number])
 
 
+def test_half_precision(ground: Ground) -> None:
+    """bfloat16 keeps eight bits, so that sums in another order differ in the third digit."""
+    members = several(MOONS, "lr", [1e-3, 3e-3], training__precision="bf16")
+    alone, stacked = trained(members, ground, train_one_by_one), trained(members, ground)
+    for one in members:
+        assert stacked[one.number].figures == pytest.approx(alone[one.number].figures, abs=0.02)
+
+
 def test_neighbours_do_not_matter(ground: Ground) -> None:
     """The same member among others, in another place of a stack of the same width."""
     others = [member(i, seed=i, lr=0.01 * i, model__dropout=0.3, **MOONS) for i in range(1, 5)]

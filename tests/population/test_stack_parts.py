@@ -197,7 +197,6 @@ def test_objectives_that_differ_are_computed_apart() -> None:
         ({"model__name": "mlp", "optim__ema": 0.9}, "averaged weights"),
         ({"model__name": "mlp", "optim__sam_rho": 0.05}, "step of its own"),
         ({"model__name": "mlp", "optim__lookahead": 5}, "lookahead"),
-        ({"model__name": "mlp", "training__precision": "bf16"}, "bf16"),
         ({"model__name": "mlp", "training__steps": 5}, "training.steps"),
         ({"model__name": "mlp", "epochs": 0}, "no epochs"),
         ({"model__name": "mlp", "regularize__input_noise": 0.1}, "hook"),
