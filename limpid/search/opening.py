@@ -64,7 +64,11 @@ def begin(
     build_sampler(sampler, seed, read, budget)
     build_pruner(pruner, epochs)
     find_executor(on or given.training.on)
-    header = {"created": datetime.now().astimezone().isoformat(), "limpid": limpid.__version__, "kind": "search"}
+    header: dict[str, Any] = {
+        "created": datetime.now().astimezone().isoformat(),
+        "limpid": limpid.__version__,
+        "kind": "search",
+    }
     header |= wiring.header(base) | plan.to_header() | {"space": read.to_dict()}
     header["config"]["training"]["monitor"] = metric
     out = given.record.out

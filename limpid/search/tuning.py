@@ -66,7 +66,7 @@ def tune(
     """
     seconds = seconds_of(time)
     if resume is not None:
-        given = {"model": model, "config": config, "space": space, "metric": metric, "sampler": sampler}
+        given: dict[str, Any] = {"model": model, "config": config, "space": space, "metric": metric, "sampler": sampler}
         given |= {"pruner": pruner, "seeds": seeds, **options}
         refused = [name for name, value in given.items() if value is not None]
         if refused:
