@@ -123,9 +123,9 @@ def _keep_freed_memory() -> None:
     mallopt(mmap_threshold, 32 * 2**20)
 
 
-def spare_threads(num_threads: int | None, step_operations: float) -> None:
+def spare_threads(num_threads: int | None, step_operations: Callable[[], float]) -> None:
     """Go on with one thread where steps are too small to be shared, unless a number of threads was asked for."""
-    if num_threads is None and step_operations < SMALL_STEP and torch.get_num_threads() > 1:
+    if num_threads is None and torch.get_num_threads() > 1 and step_operations() < SMALL_STEP:
         torch.set_num_threads(1)
 
 

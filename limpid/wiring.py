@@ -145,7 +145,8 @@ def wire(given: Config, dataset: Dataset, *, module: nn.Module | None = None, st
     if training.precision == "auto":
         reasons["training.precision"] = "measured on this machine"
 
-    spare_threads(training.threads, _step_operations(network, spec, training.batch_size))
+    batch_size = training.batch_size
+    spare_threads(training.threads, lambda: _step_operations(network, spec, batch_size))
     channels_last = convolutional and device.type in ("cpu", "cuda")
     network = network.to(device)
     if channels_last:

@@ -124,7 +124,7 @@ def test_small_steps_are_not_shared_among_threads(asked: int | None, operations:
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        spare_threads(asked, operations)
+        spare_threads(asked, lambda: operations)
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
