@@ -22,6 +22,9 @@ def add_to(app: typer.Typer, train: Callable[..., Any]) -> None:
 
 def tune(
     space: Annotated[Path | None, typer.Option(help="TOML file with a table for each knob; else a default one")] = None,
+    architectures: Annotated[
+        bool, typer.Option("--architectures", help="search the network itself, layer by layer")
+    ] = False,
     budget: Annotated[int | None, typer.Option(help="trials (25); with --resume, a larger one extends")] = None,
     time: Annotated[str | None, typer.Option(help="after which no trial begins: 90s, 10m, 1h")] = None,
     metric: Annotated[str | None, typer.Option(help="validation figure that trials are judged by")] = None,
@@ -55,6 +58,7 @@ def tune(
 
     if resume is not None:
         asked = {"space": space, "metric": metric, "sampler": sampler, "pruner": pruner, "seeds": seeds, **given}
+        asked["architectures"] = architectures or None
         refused = [name.rstrip("_") for name, value in asked.items() if value is not None]
         if refused:
             raise ConfigError(f"--resume goes on with what the search has; leave out --{refused[0].replace('_', '-')}.")
@@ -66,6 +70,7 @@ def tune(
             flags.pop("source", None),
             config=config,
             space=space,
+            architectures=architectures,
             budget=budget,
             time=time,
             metric=metric,

@@ -18,6 +18,7 @@ from limpid.opening import RUNS, wire_new
 from limpid.population.executors import find_executor
 from limpid.population.ground import Ground
 from limpid.record.run import Run, new_run_path
+from limpid.search.architecture import architecture_space
 from limpid.search.default_space import default_space
 from limpid.search.folder import SearchFolder
 from limpid.search.plan import SearchPlan, check_counts, judged_by, refuse_unsearchable, rises
@@ -35,6 +36,7 @@ def begin(
     options: dict[str, Any],
     *,
     space: str | Path | Mapping[str, Any] | Space | None,
+    architectures: bool,
     budget: int,
     metric: str | None,
     sampler: str,
@@ -50,10 +52,13 @@ def begin(
     if isinstance(model, nn.Module):
         raise ConfigError("A search builds every network anew, which needs a named model or a pattern of layers.")
     read = _read_space(space)
+    if architectures and read is not None:
+        raise ConfigError("--architectures is a space of its own, beside which there is no --space. Leave one out.")
     wiring, given = wire_new(source, y, model, config, options)
     refuse_unsearchable(wiring.config, wiring.dataset)
     spec = wiring.dataset.spec
-    read = default_space(given, spec) if read is None else read
+    if read is None:
+        read = architecture_space(given, spec) if architectures else default_space(given, spec)
     metric = judged_by(metric, wiring, read.paths)
     base = with_options(given, {"training__monitor": metric})
     base = base.model_copy(update={"record": RecordConfig(report=given.record.report)})

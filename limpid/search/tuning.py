@@ -25,6 +25,7 @@ def tune(
     model: str | nn.Module | None = None,
     config: Config | None = None,
     space: str | Path | Mapping[str, Any] | Space | None = None,
+    architectures: bool = False,
     budget: int | None = None,
     time: str | float | None = None,
     metric: str | None = None,
@@ -45,12 +46,15 @@ def tune(
         source, y, model, config, **options: as for `train`; what they set is not searched, unless `space` says so.
         space: what is searched: a TOML file, the same as nested dicts ({"optim": {"lr": {"low": ..., "high": ...}}}),
             or a Space. None: a few knobs that matter for this model on these data.
+        architectures: search the network itself, as a pattern of layers, and its learning rate; `model`, if it is a
+            pattern, is where the search begins.
         budget: trials; 25 unless given. With `resume`, a larger one extends the search.
         time: after which no trial begins, and those in training are let go: "90s", "10m", "1h". The finalists' seeds
             come on top.
         metric: validation figure that trials are judged by, in their best epoch; None: the one that `train` picks the
             best epoch by, or the task's score where the space turns the loss itself.
-        sampler: random unless given; or grid, quasi-random, two-stage, tpe, gp, cma-es, evolution.
+        sampler: random unless given (evolution for architectures); or grid, quasi-random, two-stage, tpe, gp, cma-es,
+            evolution.
         pruner: none unless given; or median, halving, hyperband.
         seeds: fresh ones for each finalist, 3 unless given; 0: the best trial wins as it is.
         on: what trains members: auto, stacked, processes, one-by-one, ray, or a Ray address.
@@ -68,6 +72,7 @@ def tune(
     if resume is not None:
         given: dict[str, Any] = {"model": model, "config": config, "space": space, "metric": metric, "sampler": sampler}
         given |= {"pruner": pruner, "seeds": seeds, **options}
+        given["architectures"] = architectures or None
         refused = [name for name, value in given.items() if value is not None]
         if refused:
             raise ConfigError(f"A search that goes on keeps its options; {', '.join(refused)} cannot be changed.")
@@ -80,9 +85,10 @@ def tune(
             config,
             options,
             space=space,
+            architectures=architectures,
             budget=BUDGET if budget is None else budget,
             metric=metric,
-            sampler=sampler or "random",
+            sampler=sampler or ("evolution" if architectures else "random"),
             pruner=pruner or "none",
             seeds=SEEDS if seeds is None else seeds,
             on=on,
