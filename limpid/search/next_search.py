@@ -21,7 +21,7 @@ from limpid.doctor.rules_sweep_luck import ENOUGH
 from limpid.doctor.rules_sweep_stability import failing_side
 from limpid.errors import ConfigError
 from limpid.record.trial_table import Range, TrialTable
-from limpid.search.knob import Knob
+from limpid.search.knob import Knob, frozen
 from limpid.search.plan import BUDGET
 from limpid.search.space import SHRINK, Space
 from limpid.search.winner import literal
@@ -133,7 +133,7 @@ def _hold(knobs: dict[str, Knob], trials: TrialTable, diagnosis: Diagnosis, chan
         depended = any(path in other.when for other in knobs.values())
         moved = any(finding.where == path for finding in diagnosis.findings if finding.level != "note")
         if high < idle.threshold and path in best.params and not (depended or knob.when or moved):
-            value = knob.decoded(best.params[path]) if knob.kind == "choice" else best.params[path]
+            value = frozen(best.params[path])
             value = float(f"{value:.3g}") if isinstance(value, float) else value
             knobs[path] = Knob(path, "choice", choices=(value,), why="it made no difference")
             changes.append(f"{path}: hold at {literal(value)}, it made no difference")
