@@ -38,13 +38,13 @@ class Comparison:
         """The comparison as plain text."""
         lines = table_lines([{"run": row["run"], **_shown(row)} for row in self.rows])
         if self.recipes:
-            lines += ["", "Over their seeds:", *_indented([shown_repeats(row) for row in self.recipes])]
+            lines += ["", "Over their repeats:", *_indented([shown_repeats(row) for row in self.recipes])]
         if self.differences:
             lines += ["", "They differ in:", *_indented(self.differences)]
         if self.recipe_verdicts:
             lines += ["", *(verdict.sentence() for verdict in self.recipe_verdicts)]
             if any(verdict.word != "not comparable" for verdict in self.recipe_verdicts):
-                lines.append("This is about the recipes on this data, whatever the seed; other data may change it.")
+                lines.append("This is about the recipes on these data, whatever the seed; other data may change it.")
         if self.verdicts:
             lines += ["", *(["As ensembles:"] if self.recipe_verdicts else [])]
             lines += [verdict.sentence() for verdict in self.verdicts]

@@ -90,15 +90,20 @@ def paired_bootstrap(
     return float(low), float(high)
 
 
-def mean_interval(values_N: np.ndarray, doubt: float = 0.05, *, step: float = 0.0) -> Interval:
-    """Interval of the mean of n >= 2 values: mean ± t s / √n, with n - 1 degrees of freedom (Student, 1908).
+def mean_interval(values_N: np.ndarray, doubt: float = 0.05, *, step: float = 0.0, overlap: float = 0.0) -> Interval:
+    """Interval of the mean of n >= 2 values: mean ± t s √(1/n + overlap), n - 1 degrees of freedom (Student, 1908).
 
-    Values that are known in steps only (shares of few rows) may agree by chance, and s would be 0; their variance is
-    taken for no less than that of rounding, step²/6 of a difference of two. Without that, one verdict in nine over two
-    seeds of the same recipe was wrong on 10 rows; with it, none of the cases tried was above 6 %.
+    Args:
+        step: of values that are known in steps only, such as shares of few rows. They may agree by chance, and s would
+            be 0; their variance is taken for no less than that of rounding, step²/6 of a difference of two. Without
+            that, one verdict in nine over two seeds of the same recipe was wrong on 10 rows; with it, none of the cases
+            tried was above 6 %.
+        overlap: rows tested over rows trained on, for folds of the same rows: their training rows overlap, so that
+            the mean varies more than s says (Nadeau and Bengio, 2003). Of two equally good nearest-neighbour rules,
+            5 to 10 folds without it found one better 14 times in 100, with it 5 times. 0: independent values.
     """
     variance = max(float(values_N.var(ddof=1)), step**2 / 6)
-    half = _student(1 - doubt / 2, len(values_N) - 1) * math.sqrt(variance / len(values_N))
+    half = _student(1 - doubt / 2, len(values_N) - 1) * math.sqrt(variance * (1 / len(values_N) + overlap))
     return float(values_N.mean()) - half, float(values_N.mean()) + half
 
 

@@ -1,4 +1,4 @@
-"""Verdicts about recipes, over seeds: better, worse, or cannot tell.
+"""Verdicts about recipes, over seeds or folds: better, worse, or cannot tell.
 
 Where both recipes were trained with the same seeds, figures are paired by seed: that takes out what a seed does to
 both, which is much where the seed also draws the split.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from limpid.reporting.intervals import MOST_TRIALS, Interval, mean_interval, trials_to_tell, unpaired_difference
-from limpid.reporting.repeats import Repeats
+from limpid.reporting.repeats import OWN_SPLIT, SAME_ROWS, Judged, Repeats
 from limpid.reporting.text import LOWER_IS_BETTER, SHARES, label, number
 
 Word = Literal["better", "worse", "cannot tell", "not comparable"]
@@ -24,11 +24,12 @@ POWER = 0.8  # chance to see a difference that is there, in the advice on how ma
 
 @dataclass(frozen=True)
 class RecipeVerdict:
-    """How the second of two recipes does against the first, over seeds.
+    """How the second of two recipes does against the first, over seeds or folds.
 
     `difference` is mean(second) - mean(first) in the score's own unit; `interval` holds the difference that endlessly
-    many seeds would show, on this data, with probability 1 - `doubt`. `more` seeds of each would tell a difference of
-    this size with probability `POWER`; None where it is told, or where there is none.
+    many seeds would show, on this data, with probability 1 - `doubt` (of folds: that other rows of the kind would).
+    `more` seeds of each would tell a difference of this size with probability `POWER`; None where it is told, where
+    there is none, and of folds.
     """
 
     first: str
@@ -37,9 +38,11 @@ class RecipeVerdict:
     reason: str = ""  # why they are not comparable
     score: str = ""
     split: str = ""
+    unit: str = "seeds"  # or folds
     pairs: int = 0  # 0: seeds do not agree, and the figures were compared unpaired
     seeds: tuple[int, int] = (0, 0)  # that were compared, of the first and of the second
-    rows: int = 0  # 0: each pair was judged on rows of its own
+    rows: int = 0  # that each was judged on, about
+    judged: Judged = SAME_ROWS
     difference: float = math.nan
     interval: Interval = (math.nan, math.nan)
     doubt: float = DOUBT
@@ -58,8 +61,9 @@ class RecipeVerdict:
         change, low_text, high_text = (signed(value, self.score) for value in (self.difference, low, high))
         text = f"{start}: {self.split} {label(self.score)} {change}{unit} ({100 * (1 - self.doubt):.4g} % interval "
         text += f"{low_text} to {high_text}{unit}) over "
-        text += f"{self.pairs} pairs of seeds" if self.pairs else f"{self.seeds[0]} and {self.seeds[1]} seeds, unpaired"
-        text += f", on the same {number(self.rows)} rows" if self.rows else ", each on the rows of its own split"
+        counts = f"{self.seeds[0]} and {self.seeds[1]}"
+        text += f"{self.pairs} pairs of {self.unit}" if self.pairs else f"{counts} {self.unit}, unpaired"
+        text += f", on the same {number(self.rows)} rows" if self.judged == SAME_ROWS else f", each {self.judged}"
         return text + "." + self._advice()
 
     def _advice(self) -> str:
@@ -82,13 +86,16 @@ def judge_recipes(first: Repeats, second: Repeats, doubt: float = DOUBT) -> Reci
     a_N, b_M = first.values(score, seeds[0]), second.values(score, seeds[1])
     difference = float(b_M.mean() - a_N.mean())
     if paired:
-        bounds, spread = mean_interval(b_M - a_N, doubt, step=step), float((b_M - a_N).std(ddof=1))
+        bounds, spread = (
+            mean_interval(b_M - a_N, doubt, step=step, overlap=first.overlap),
+            float((b_M - a_N).std(ddof=1)),
+        )
     else:
         bounds, spread = unpaired_difference(a_N, b_M, doubt, step=step), math.hypot(a_N.std(ddof=1), b_M.std(ddof=1))
     low, high = (-bounds[1], -bounds[0]) if score in LOWER_IS_BETTER else bounds
     word: Word = "better" if low > 0 else "worse" if high < 0 else "cannot tell"
     more = None
-    if word == "cannot tell" and difference:
+    if word == "cannot tell" and difference and first.unit == "seeds":
         needed = trials_to_tell(difference, max(spread, step / math.sqrt(6)), doubt, POWER, groups=1 if paired else 2)
         more = max(1, needed - min(len(one) for one in seeds))
     return RecipeVerdict(
@@ -97,9 +104,11 @@ def judge_recipes(first: Repeats, second: Repeats, doubt: float = DOUBT) -> Reci
         word,
         score=score,
         split=first.split,
+        unit=first.unit,
         pairs=len(shared) if paired else 0,
         seeds=(len(seeds[0]), len(seeds[1])),
-        rows=rows if first.same_rows else 0,
+        rows=rows,
+        judged=first.judged,
         difference=difference,
         interval=bounds,
         doubt=doubt,
@@ -111,14 +120,14 @@ def _obstacle(first: Repeats, second: Repeats) -> tuple[str, str]:
     """Why there can be no verdict, or else the figure that it is about."""
     for one in (first, second):
         if len(one.figures) < 2:
-            finished = "no seed" if not one.figures else "one seed only"
-            return f"{one.name} has {finished} with a figure, and two at least show how much seeds matter", ""
-    if first.same_rows != second.same_rows:
-        whole, single = (first, second) if first.same_rows else (second, first)
-        return f"all seeds of {whole.name} share one split, while the seeds of {single.name} each drew their own", ""
+            finished = f"no {one.unit[:-1]}" if not one.figures else f"one {one.unit[:-1]} only"
+            return f"{one.name} has {finished} with a figure, and two at least show how much {one.unit} matter", ""
+    if first.judged != second.judged:
+        return f"{first.name} was judged {first.judged} by each of its {first.unit}, {second.name} {second.judged}", ""
     shared = set(first.contents) & set(second.contents)
-    seen = [{one.contents[seed] for seed in (shared if len(shared) >= 2 else one.contents)} for one in (first, second)]
-    if seen[0] != seen[1] and (first.same_rows or len(shared) >= 2):
+    paired = len(shared) >= 2
+    seen = [{one.contents[seed] for seed in (shared if paired else one.contents)} for one in (first, second)]
+    if (seen[0] != seen[1] and (first.judged != OWN_SPLIT or paired)) or first.overlap != second.overlap:
         return "they were trained on different data, or on another split of it", ""
     scores = [name for name in first.scores() if name in second.scores()]
     return ("", scores[0]) if scores else ("no figure was measured in both", "")

@@ -1,9 +1,9 @@
-"""One recipe trained with several seeds: what each network reached.
+"""One recipe trained several times: what each network reached.
 
-The members of one run that differ only in their seed are such repeats, and so are single runs of the same configuration
-under several seeds.
+The members of one run that differ only in their seed are such repeats, and so are the folds of one run, and single runs
+of the same configuration under several seeds.
 
-Shapes: N seeds.
+Shapes: N seeds or folds.
 """
 
 from __future__ import annotations
@@ -11,14 +11,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from limpid.reporting.intervals import mean_interval
+from limpid.reporting.population import Spread, read_population
 from limpid.reporting.reading import NOT_A_METRIC, USUAL_SCORES, Reading, Row
-from limpid.reporting.text import SHARES, figure, interval, label, plain
+from limpid.reporting.text import figure, interval, label, plain
 
 if TYPE_CHECKING:
     import numpy as np
+
+Judged = Literal["on the same rows", "on rows of its own split", "on the rows left out"]
+SAME_ROWS: Judged = "on the same rows"
+OWN_SPLIT: Judged = "on rows of its own split"
+LEFT_OUT: Judged = "on the rows left out"
 
 
 @dataclass(frozen=True)
@@ -26,11 +31,12 @@ class Repeats:
     """What the networks of one recipe reached.
 
     Attributes:
-        figures: of each seed, by the names of the figures; finite ones.
+        figures: of each seed or fold, by the names of the figures; finite ones.
         split: whose figures these are, "validation" or "test".
-        rows: of that split.
-        same_rows: all seeds were judged on the same rows.
-        contents: fingerprint of the data that each seed saw.
+        rows: that each was judged on, about.
+        judged: "on the same rows" for seeds of one split, "on rows of its own split" for seeds that draw the split,
+            "on the rows left out" for folds.
+        contents: fingerprint of the data that each saw.
         failed: networks that came to nothing.
     """
 
@@ -38,9 +44,19 @@ class Repeats:
     figures: Mapping[int, Mapping[str, float]]
     split: str
     rows: int
-    same_rows: bool
+    judged: Judged
     contents: Mapping[int, str] = field(default_factory=dict)
     failed: int = 0
+
+    @property
+    def unit(self) -> str:
+        """What repeats the recipe."""
+        return "folds" if self.judged == LEFT_OUT else "seeds"
+
+    @property
+    def overlap(self) -> float:
+        """Rows tested over rows trained on, of folds: 1 / (k - 1) of k folds; see intervals.py. 0 of seeds."""
+        return 1 / (len(self.figures) + self.failed - 1) if self.judged == LEFT_OUT else 0.0
 
     def values(self, score: str, seeds: Sequence[int]) -> np.ndarray:
         """The figures of these seeds, (N,) float64."""
@@ -56,44 +72,29 @@ class Repeats:
         return sorted(shared, key=lambda name: USUAL_SCORES.index(name) if name in USUAL_SCORES else len(USUAL_SCORES))
 
     def to_row(self, score: str) -> Row:
-        """Mean, interval of the mean and range over the seeds, as plain values."""
+        """Mean, interval of the mean and range, as plain values."""
         seeds = sorted(self.figures)
-        values = self.values(score, seeds)
-        low, high = mean_interval(values) if len(seeds) > 1 else (math.nan, math.nan)
-        if score in SHARES and len(seeds) > 1:
-            low, high = max(low, 0.0), min(high, 1.0)
-        return {
-            "recipe": self.name,
-            "split": self.split,
-            "seeds": seeds,
-            "failed": self.failed,
-            "score": score,
-            "mean": float(values.mean()),
-            "deviation": float(values.std(ddof=1)) if len(seeds) > 1 else None,
-            "interval": [low, high],
-            "range": [float(values.min()), float(values.max())],
-        }
+        row = {"recipe": self.name, "split": self.split, self.unit: seeds, "failed": self.failed, "score": score}
+        return row | vars(Spread.of(self.values(score, seeds).tolist(), score))
 
 
 def members_of(reading: Reading, name: str) -> Repeats | None:
-    """The members of a run that differ in their seed alone; None where it has none, or they differ in more."""
-    training = (reading.header.get("config") or {}).get("training") or {}
-    rows = reading.run.events("member") if reading.header.get("members") else []
-    if training.get("ensemble") != "seeds" or not rows or any("run" in row for row in rows):
+    """The members of a run that differ in their seed or fold alone; None where it has none, or they differ in more."""
+    population = read_population(reading)
+    if population is None or population.how not in ("seeds", "folds"):
         return None
-    figures, failed, first = {}, 0, _seed(reading)
-    answering = {one.get("number", place) for place, one in enumerate(reading.header["members"], 1)}
-    for row in rows:
-        if row["number"] not in answering:  # of a learning curve, on fewer training rows
-            continue
+    folds, first = population.how == "folds", _seed(reading)
+    figures, num_rows = {}, int(reading.data.get("num_valid") or 0)
+    for row in population.rows:
         found = _figures(row)
-        if found and row.get("state", "finished") != "failed":
-            figures[int(row.get("seed", first + row["number"] - 1))] = found
-        else:
-            failed += 1
-    num_rows = int(reading.data.get("num_valid") or 0)
+        if found and row["number"] in population.answering:
+            figures[row["number"] if folds else int(row.get("seed", first + row["number"] - 1))] = found
+    count = len(population.answering) + len(population.failed)
+    if folds:
+        num_rows = round(int((population.held_out or {}).get("of") or 0) / count)
     content = f"{reading.header.get('fingerprint')}, {num_rows} rows drawn by seed {first}"
-    return Repeats(name, figures, "validation", num_rows, True, dict.fromkeys(figures, content), failed)
+    contents, failed = dict.fromkeys(figures, content), count - len(figures)
+    return Repeats(name, figures, "validation", num_rows, LEFT_OUT if folds else SAME_ROWS, contents, failed)
 
 
 def runs_of(readings: Sequence[Reading], name: str) -> Repeats:
@@ -111,7 +112,7 @@ def runs_of(readings: Sequence[Reading], name: str) -> Repeats:
         seed = _seed(reading)
         figures[seed], contents[seed] = found, str(reading.header.get("fingerprint"))
         rows.append(int((reading.result or {}).get("n") or 0))
-    return Repeats(name, figures, "test", min(rows, default=0), False, contents, failed)
+    return Repeats(name, figures, "test", min(rows, default=0), OWN_SPLIT, contents, failed)
 
 
 def _figures(row: Row) -> dict[str, float]:
@@ -131,14 +132,13 @@ def _finite(row: Mapping[str, Any]) -> dict[str, float]:
 
 def shown_repeats(row: Row) -> Row:
     """A row of `Repeats.to_row` as printed."""
-    score = row["score"]
-    seeds = f"{len(row['seeds'])}" + (f" ({row['failed']} failed)" if row["failed"] else "")
+    score, unit = row["score"], "folds" if "folds" in row else "seeds"
     return {
         "recipe": row["recipe"],
-        "seeds": seeds,
+        "repeats": f"{row['n']} {unit}" + (f" ({row['failed']} failed)" if row["failed"] else ""),
         "score": f"mean {row['split']} {label(score)} {figure(score, row['mean'])}",
-        "95 % interval": interval(score, *row["interval"]) if len(row["seeds"]) > 1 else "",
-        "least to most": interval(score, *row["range"]),
+        "95 % interval": interval(score, row["low"], row["high"]) if row["n"] > 1 else "",
+        "least to most": interval(score, row["least"], row["most"]),
     }
 
 
