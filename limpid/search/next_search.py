@@ -28,6 +28,7 @@ from limpid.search.winner import literal
 
 KEPT = 3  # best trials around which a range is tightened
 DECAYS = (1e-6, 1e-2)  # of weights, where none was searched
+BEYOND = 3.0  # factor by which a rate may rise where training is made stable
 AWAY = 10.0  # factor on either side of a rate that was held still
 SETTLING = ("H02", "H03", "H05", "H06", "H07")  # findings that are to be settled before ranges are tightened
 
@@ -102,11 +103,12 @@ def _stabilise(knobs: dict[str, Knob], trials: TrialTable, codes: set[str], chan
             if knob.path not in knobs:
                 knobs[knob.path] = knob
                 changes.append(f"{knob.path}: {_ranged(knob)}, new: the best rate lies beside those that break down")
-    elif found is not None and "H02" in codes and found[0].path in knobs:
-        knob, edge = knobs[found[0].path], float(f"{found[1]:.3g}")
-        if knob.low < edge < knob.high:
-            knobs[knob.path] = replace(knob, high=edge)
-            changes.append(f"{knob.path}: {knob.low:g}..{edge:g} (was to {knob.high:g}): training breaks down above")
+    if found is not None and "H02" in codes and found[0].path in knobs:
+        knob, room = knobs[found[0].path], BEYOND if "H04" in codes else 1.0  # room for what stability may gain
+        high = float(f"{found[1] * room:.3g}")
+        if knob.low < high < knob.high:
+            knobs[knob.path] = replace(knob, high=high)
+            changes.append(f"{knob.path}: {knob.low:g}..{high:g} (was to {knob.high:g}), as training breaks down above")
 
 
 def _join(knobs: dict[str, Knob], trials: TrialTable, changes: list[str]) -> None:
