@@ -16,7 +16,7 @@ from limpid.population.ground import Ground
 from limpid.population.host import Host, Listed
 from limpid.population.lobby import Company, Lobby
 from limpid.population.member import Member, Outcome
-from limpid.population.one_by_one import train_one
+from limpid.population.one_by_one import train_one_by_one
 from limpid.population.processes import train_in_processes
 from limpid.population.stack import train_company
 from limpid.training.randomness import own_randomness
@@ -63,27 +63,25 @@ def train_by_choice(host: Host, ground: Ground, *, stop: StopRequest | None = No
     chosen: dict[Hashable, Choice] = {}
     while lobby.ask():
         key = "alone" if lobby.alone else lobby.largest()
-        case = key, lobby.waiting(key) > 1 or (key, True) in chosen
-        if case not in chosen:
-            chosen[case] = _choose_alone(lobby) if key == "alone" else _choose(lobby, lobby.companies[key])
+        if key not in chosen and key != "alone" and lobby.waiting(key) == 1:
+            lobby.part()
+            key = "alone"
+        if key not in chosen:
+            chosen[key] = _choose_alone(lobby) if key == "alone" else _choose(lobby, lobby.companies[key])
             if tell is not None:
-                tell(chosen[case])
-        way = chosen[case].way
+                tell(chosen[key])
+        way = chosen[key].way
         if way == "stacked":
             train_company(lobby, key, stop=stop)
         elif way == "processes":
             train_in_processes(_Some(lobby, key), ground, stop=stop)
         else:
-            member = _Some(lobby, key).next()
-            assert member is not None
-            train_one(host, member, ground, stop=stop)
+            train_one_by_one(_Some(lobby, key), ground, stop=stop)
 
 
 def _choose(lobby: Lobby, company: Company) -> Choice:
     """For members that could be stacked."""
     waiting, cores = len(company.slots), usable_cores()
-    if waiting == 1:
-        return Choice("one-by-one", 1, "no other fits to it")
     plain = company.slots[0].plan.precision == "float32"
     if plain and company.num_weights <= SURE_WEIGHTS and cores <= FEW_CORES:
         return Choice("stacked", waiting, f"{company.num_weights:,} weights each leave a core little to do")

@@ -80,6 +80,12 @@ class Lobby:
         """How many of a company, or of those without one, wait."""
         return len(self.alone) if key == "alone" else len(self.companies[key].slots)
 
+    def part(self) -> None:
+        """Let everybody wait alone, for companies of one are none."""
+        for company in self.companies.values():
+            self.alone.extend((slot.member, "no other of its form and batch size") for slot in company.slots)
+            company.slots.clear()
+
     def cohort(self, key: Hashable) -> Cohort:
         """Members of a company as one; who comes later takes the places of those who are done."""
         company = self.companies[key]
@@ -95,9 +101,7 @@ class Lobby:
         companies = self.companies.values()
         weights = sum(len(company.slots) * company.num_weights for company in companies)
         waiting = sum(len(company.slots) for company in companies)
-        return (
-            waiting < MOST_WAITING and weights < MOST_WEIGHTS_WAITING and len(self.alone) < 2 * usable_cores()
-        )
+        return waiting < MOST_WAITING and weights < MOST_WEIGHTS_WAITING and len(self.alone) < 2 * usable_cores()
 
     def _admit(self, member: Member) -> None:
         wiring, dataset = self.ground.wiring(member), self.ground.dataset(member.config)

@@ -18,6 +18,7 @@ from limpid.models.network import Network
 from limpid.optim.param_groups import param_groups
 from limpid.population.stack_layers import StackedLayer, leaves_of, stack
 
+
 class Form:
     """What a network is made of, as far as a stack needs to know.
 

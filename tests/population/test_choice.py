@@ -40,7 +40,7 @@ def slower(monkeypatch: pytest.MonkeyPatch, *, alone: float, stacked: float, cor
 
     def processes(host: Host, ground: Ground, *, stop: Any) -> None:
         called.append("processes")
-        choice.train_one(host, host.next() or pytest.fail("nobody came"), ground, stop=stop)
+        choice.train_one_by_one(host, ground, stop=stop)
 
     monkeypatch.setattr(choice, "train_in_processes", processes)
     return called
@@ -56,7 +56,13 @@ def test_small_networks_are_stacked_by_what_they_agree_in(monkeypatch: pytest.Mo
 
 def test_one_alone_is_no_population() -> None:
     told, _ = chosen([member(0)])
-    assert told[0].text() == "1 network one after another: no other fits to it"
+    assert told[0].text() == "1 network one after another: no other of its form and batch size"
+
+
+def test_those_who_fit_nobody_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    slower(monkeypatch, alone=1.0, stacked=1e-4, cores=2)
+    told, _ = chosen([member(i, batch_size=8 + i) for i in range(3)])
+    assert (told[0].way, told[0].members) == ("processes", 3)
 
 
 def test_what_is_not_stacked_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
