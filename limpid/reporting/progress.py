@@ -27,7 +27,7 @@ WIPE = "\r\x1b[2K"  # back to the start of the line, and clear it
 
 
 class Progress:
-    """Shows the epochs of one run on a stream (standard output unless given)."""
+    """Shows the epochs of one run on a stream (standard output unless given); `unit` is what its bar counts."""
 
     def __init__(
         self,
@@ -36,8 +36,9 @@ class Progress:
         json: bool = False,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
+        unit: str = "step",
     ) -> None:
-        self.quiet, self.json, self.stream, self._clock = quiet, json, stream or sys.stdout, clock
+        self.quiet, self.json, self.stream, self._clock, self._unit = quiet, json, stream or sys.stdout, clock, unit
         self.live = not quiet and not json and is_terminal(self.stream)
         self._total_steps = self._epochs = 0
         self._started = self._drawn = self._printed = clock()
@@ -48,7 +49,7 @@ class Progress:
 
     def start(self, total_steps: int, epochs: int, header: str = "") -> None:
         """Training begins: steps and epochs it will take at most, and a line to print first."""
-        self._total_steps, self._epochs = total_steps, epochs
+        self._total_steps, self._epochs, self._first_step = total_steps, epochs, None
         self._started = self._drawn = self._printed = self._clock()
         if self.json:
             self.emit("start", total_steps=total_steps, epochs=epochs, header=header)
@@ -119,7 +120,7 @@ class Progress:
         parts = ["━" * full + "─" * (BAR_COLUMNS - full), f"{100 * share:3.0f} %"]
         if self._epochs:
             parts.append(f"epoch {min(self._last_epoch + 1, self._epochs)}/{self._epochs}")
-        parts.append(f"step {number(step)}/{number(self._total_steps)}")
+        parts.append(f"{self._unit} {number(step)}/{number(self._total_steps)}")
         if loss is not None:
             parts.append(f"loss {number(float(loss))}")
         taken = step - (self._first_step or 0)

@@ -12,7 +12,7 @@ from limpid.errors import RecordError
 from limpid.record.run import Run
 from limpid.record.trial_table import Range, Trial, TrialTable
 from limpid.reporting.finding_lines import finding_line
-from limpid.reporting.progress import encodable, json_line
+from limpid.reporting.progress import Progress
 from limpid.reporting.reading import read_run, score_title
 from limpid.reporting.terminal import print_data_summary
 from limpid.reporting.text import columns_of, figure, interval, label, number, plain, seconds, shorten, value_text
@@ -26,12 +26,15 @@ class SearchScreen:
 
     def __init__(self, *, quiet: bool = False, json: bool = False, stream: TextIO | None = None) -> None:
         self._quiet, self._json, self._stream = quiet, json, stream or sys.stdout
+        self.progress = Progress(quiet=quiet, json=json, stream=stream, unit="epoch")
         self._table: TrialLines | None = None
-        self._finals = 0
+        self._epochs = 0  # that each network is trained
+        self._heard = 0  # epochs of all networks since the bar began
 
     def begins(self, folder: Any) -> None:
         """The search begins, or goes on with the trials that it has."""
         header, rows = folder.run.header, list(folder.trials.values())
+        self._epochs = int(header["epochs"])
         if self._json:
             self._emit("search", path=str(folder.path), space=header["space"], budget=folder.budget)
             return
@@ -41,6 +44,12 @@ class SearchScreen:
         table = TrialTable(header, [{"kind": "member", **row} for row in rows])
         self._table = TrialLines(table)
         self._write([self._table.heading, *self._table.lines(table.searched)])
+        self._expect(folder.budget - len(rows))
+
+    def epoch(self) -> None:
+        """Some network was trained for one more epoch."""
+        self._heard += 1
+        self.progress.step(self._heard)
 
     def trial(self, row: Mapping[str, Any], *, best: bool) -> None:
         """A trial has ended; `best`: none was better so far."""
@@ -48,12 +57,23 @@ class SearchScreen:
         if self._table is not None:
             self._write([self._table.line(self._table.trial_of(row), best=best)])
 
+    def finals(self, count: int) -> None:
+        """The finalists are trained from fresh seeds: so many networks more."""
+        self._expect(count)
+
     def final(self, row: Mapping[str, Any]) -> None:
         """A finalist was trained from one more seed."""
         self._emit("final", **row)
 
     def close(self) -> None:
         """The search is over, for whatever reason."""
+        self.progress.close()
+
+    def _expect(self, networks: int) -> None:
+        """A bar begins, for as many networks."""
+        self._heard = 0
+        if not self._json:
+            self.progress.start(max(0, networks) * self._epochs, 0)
 
     def result(self, run: Run) -> None:
         """Who won."""
@@ -74,16 +94,12 @@ class SearchScreen:
         self.result(run)
 
     def _emit(self, event: str, **fields: Any) -> None:
-        if self._json and not self._quiet:
-            hidden = ("event", "kind", "time", "figures")
-            kept = {key: value for key, value in fields.items() if key not in hidden}
-            self._stream.write(json_line({"event": event, **kept}) + "\n")
-            self._stream.flush()
+        hidden = ("event", "kind", "time", "figures")
+        self.progress.emit(event, **{key: value for key, value in fields.items() if key not in hidden})
 
     def _write(self, lines: Sequence[str]) -> None:
-        if not self._quiet and not self._json:
-            self._stream.write("".join(encodable(line, self._stream) + "\n" for line in lines))
-            self._stream.flush()
+        for line in lines:
+            self.progress.line(line)
 
 
 class TrialLines:

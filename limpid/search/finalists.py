@@ -75,6 +75,7 @@ class Finals:
         missing = [(trial, seed) for trial, seed in wanted if repeat(trial["params"], seed) not in folder.finals]
         self._waiting = list(enumerate(missing, first))
         self._training: dict[int, tuple[Row, int]] = {}
+        audience.finals(len(missing))
 
     def next(self) -> Member | None:
         if not self._waiting:
@@ -85,6 +86,7 @@ class Finals:
         return Member(number, with_options(self._base, {**patch, "seed": seed}))
 
     def epoch(self, member: Member, row: Mapping[str, Any], valid_row: Mapping[str, Any] | None) -> bool:
+        self._audience.epoch()
         return True
 
     def done(self, member: Member, outcome: Outcome) -> None:

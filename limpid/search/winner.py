@@ -25,6 +25,7 @@ from limpid.record import files
 from limpid.record.run import Run
 from limpid.scoring import score_run
 from limpid.search.folder import BEST, BEST_CONFIG, Row, SearchFolder
+from limpid.start import load_start
 from limpid.training.checkpoint import state_digest
 from limpid.training.position import Position
 from limpid.training.randomness import own_randomness
@@ -49,7 +50,8 @@ def write_winner(folder: SearchFolder, ground: Ground, base: Config, trial: Row)
     if path.exists():
         files.remove_tree(path)
     config = with_options(base, folder.space.patch(trial["params"]))
-    wiring = wire(config, ground.tested(config))
+    start = load_start(config.model.start) if config.model.start else None
+    wiring = wire(config, ground.tested(config), start=start)
     wiring.network.load_state_dict(_weights(folder, ground, config, trial))
     text = to_toml(wiring.config.model_copy(update={"record": RecordConfig()}))
     figure = f"{folder.plan.metric} {trial['figure']:.6g} on the validation rows"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from limpid.population.ground import Ground
 from limpid.population.host import Host
 from limpid.population.member import Outcome
 from limpid.record.run import Run
+from limpid.reporting.search_lines import SearchScreen
 from limpid.search import search as search_module
 from limpid.search.result import SearchResult
 
@@ -168,10 +170,25 @@ def test_what_the_terminal_prints(limpid: Callable[..., Any], tmp_path) -> None:
     assert sum(line.endswith("best") for line in table[1:5]) >= 1
     assert any(line.startswith("winner: trial ") and "mean of 2 seeds, 95 % interval" in line for line in lines)
     assert any(line.startswith("test accuracy ") for line in lines)
+    assert "\x1b" not in done.out, "no bar where nobody looks at a screen"
     shown = limpid("tune", "--show", "s")
     assert shown.code == 0
     assert shown.out.splitlines()[-1] == done.out.splitlines()[-1]
     assert "winner: trial" in shown.out
+
+
+def test_a_bar_moves_on_a_terminal(tmp_path) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    seconds = iter(range(10_000))
+    screen = SearchScreen(stream=Terminal())
+    screen.progress._clock = lambda: float(next(seconds))
+    tuned(tmp_path / "s", seeds=2, observer=screen)
+    drawn = screen.progress.stream.getvalue()
+    assert "epoch 6/6" in drawn, "three trials of two epochs"
+    assert "epoch 12/12" in drawn, "three finalists, two seeds, two epochs"
 
 
 def test_one_json_object_per_line(limpid: Callable[..., Any]) -> None:

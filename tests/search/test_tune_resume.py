@@ -167,7 +167,9 @@ def test_a_search_can_be_extended(tmp_path, whole: SearchResult) -> None:
     rows = {row["number"]: row for row in (*longer.trials, *longer.finals)}
     assert all(rows[number] == row for number, row in first.items())
     assert [row["params"] for row in longer.trials] == [row["params"] for row in whole.trials]
-    assert longer.best == whole.best
+    assert longer.best == whole.best != short.best
+    assert longer.best_run.header["trial"] == whole.winner["trial"]
+    assert "second look" in longer.run.events("note")[-1]["text"]
     assert [row["budget"] for row in longer.run.events("extension")] == [5]
     with pytest.raises(RecordError, match="5 trials already"):
         limpid.tune(resume=short.path, budget=4)
