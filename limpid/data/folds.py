@@ -48,9 +48,8 @@ def refuse_folds(config: DataConfig, why: str) -> None:
         raise ConfigError(f"data.fold = {config.fold} (--folds): {why}")
 
 
-def refuse_subsets(config: DataConfig, why: str) -> None:
-    """The same where parts of the training rows cannot be drawn either."""
-    refuse_folds(config, why)
+def refuse_parts(config: DataConfig, why: str) -> None:
+    """Raise ConfigError where no parts of the training rows can be drawn."""
     if config.train_share is not None:
         raise ConfigError(f"data.train_share = {config.train_share:g} (--sizes): {why}")
 
@@ -91,6 +90,17 @@ def fold_numbers(
         order = order[count_C[code_N[order]] > 1]
     fold_N[order] = 1 + random.permutation(num_folds)[np.arange(len(order)) % num_folds]
     return fold_N
+
+
+def fold_borders(num_steps: int, fold: tuple[int, int]) -> tuple[int, int]:
+    """Steps of a series from which fold (k, K) validates, and from which it does so no longer; before, it trains.
+
+    The second half of the steps is cut into K blocks that validate in turn, each after training on all that went before
+    (a rolling origin: Tashman 2000). With k = 0 all steps train.
+    """
+    number, count = fold
+    cuts = np.linspace(num_steps / 2, num_steps, count + 1).round().astype(int).tolist()
+    return (num_steps, num_steps) if number == 0 else (cuts[number - 1], cuts[number])
 
 
 def trains(fold_N: Index, number: int, *, in_order: bool) -> NDArray[np.bool_]:

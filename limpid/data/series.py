@@ -21,7 +21,7 @@ from limpid.data.column_types import as_numbers, infer_type
 from limpid.data.dataset import Dataset, Split
 from limpid.data.encode import TableEncoder
 from limpid.data.encoder_fit import FittedColumns, fit_encoder
-from limpid.data.folds import refuse_subsets
+from limpid.data.folds import fold_borders, refuse_parts, subset_of
 from limpid.data.frames import TableFile, read_table
 from limpid.data.origin import named
 from limpid.data.season import find_season
@@ -52,7 +52,7 @@ class Series:
     fitted: FittedColumns
     numbers_SF: NDArray[np.float32]
     target_SC: Floats  # NaN where missing
-    borders: tuple[int, int]  # steps from which validation and the test begin
+    borders: tuple[int, int, int]  # steps from which validation begins, before which it ends, and the test begins
     arranged: Arranged
 
 
@@ -147,11 +147,12 @@ def _read_series(file: TableFile, config: DataConfig, origin: str) -> Series:
     targets = targets or _only_number(frame.drop(list(left_out)), origin)
     gather = pl.Series([None if row < 0 else row for row in arranged.rows.tolist()], dtype=pl.UInt32)
     frame = frame.select(pl.all().gather(gather))
-    refuse_subsets(config, "a series is split in order of time, once. Leave it out.")
+    refuse_parts(config, "the training part of a series is one piece. Leave it out.")
     valid_share, test_share = split_shares(config, has_test=False)
     num_steps = frame.height
     second = num_steps - round(test_share * num_steps)
-    first = second - round(valid_share * num_steps)
+    fold = subset_of(config).fold
+    first, until = (second - round(valid_share * num_steps), second) if fold is None else fold_borders(second, fold)
     fitted = fit_encoder(
         frame[:first],
         leave_out=left_out,
@@ -167,7 +168,7 @@ def _read_series(file: TableFile, config: DataConfig, origin: str) -> Series:
     target_SC = np.stack([numbers_SF[:, features.index(name)] for name in targets], axis=1).astype(np.float64)
     for c, name in enumerate(targets):
         target_SC[missing_cells(frame[name]), c] = np.nan
-    return Series(frame, targets, fitted, numbers_SF, target_SC, (first, second), arranged)
+    return Series(frame, targets, fitted, numbers_SF, target_SC, (first, until, second), arranged)
 
 
 def _only_number(frame: pl.DataFrame, origin: str) -> tuple[str, ...]:
@@ -194,8 +195,8 @@ def _windows(
 ) -> tuple[dict[str, Index], dict[str, Floats]]:
     """Last step seen, and targets (N, H C), of the windows of each part; those with a missing target are left out."""
     num_steps = len(series.numbers_SF)
-    first, second = series.borders
-    bounds = {"train": (0, first), "valid": (first, second), "test": (second, num_steps)}
+    first, until, second = series.borders
+    bounds = {"train": (0, first), "valid": (first, until), "test": (second, num_steps)}
     ends: dict[str, Index] = {}
     wanted: dict[str, Floats] = {}
     for which, (begin, end) in bounds.items():

@@ -15,7 +15,7 @@ import torch
 
 from limpid.config import DataConfig
 from limpid.data.dataset import Dataset, Split
-from limpid.data.folds import refuse_subsets
+from limpid.data.folds import refuse_folds, refuse_parts
 from limpid.data.pixels import fits_in_memory
 from limpid.data.split import split_shares
 from limpid.data.text_files import read_text, text_files, text_of
@@ -125,7 +125,8 @@ def text_dataset(
 
 def _parts(text: str, config: DataConfig, test: str | None, *, whole_words: bool) -> list[Part]:
     """Train, validation and test part in the order of the text; those with a share of 0 are absent."""
-    refuse_subsets(config, "a running text is one piece, split in its order, once. Leave it out.")
+    for refuse in (refuse_folds, refuse_parts):
+        refuse(config, "a running text is one piece, split in its order, once. Leave it out.")
     open_shares = {key: DEFAULT_SHARE for key in ("valid_share", "test_share") if getattr(config, key) is None}
     valid_share, test_share = split_shares(config.model_copy(update=open_shares), has_test=test is not None)
     end = len(text) - round(test_share * len(text))

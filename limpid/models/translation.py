@@ -5,10 +5,10 @@ the target) differs between members that saw different rows. An ensemble takes s
 spec; each member gets them as its own rows would have had them:
 
     x_m = x[:, take] + shift          where a cell is missing: fill
-    c_m = table[c]                    codes of categories, 0 for a value that the member has not seen
+    c_m = table[c]                    codes of categories and tokens, unknown where the member has not seen them
     z   = (z_m std_m + mean_m - mean) / std       answers, in units of the ensemble's standardised target
 
-Shapes: B batch, F number features, C category columns, T targets.
+Shapes: B batch, F number features, C category columns, V tokens of a vocabulary, T targets.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from limpid.errors import ModelError
-from limpid.spec import DataSpec
+from limpid.spec import UNKNOWN, DataSpec
 
-SAME = ("kind", "task", "output_shape", "num_outputs", "vocabulary", "classes", "target_names", "category_names")
+SAME = ("kind", "task", "output_shape", "num_outputs", "classes", "target_names", "category_names")
 Column = Mapping[str, Any]
 
 
@@ -33,6 +33,7 @@ class Translated(nn.Module):
     shift_F: Tensor
     missing_F: Tensor
     fill_F: Tensor
+    tokens_V: Tensor | None
     gain_T: Tensor | None
     offset_T: Tensor
 
@@ -47,6 +48,8 @@ class Translated(nn.Module):
         for place, table in enumerate(tables):
             self.register_buffer(f"table_{place}", torch.tensor(table), persistent=False)
         self.num_tables = len(tables)
+        tokens = _tokens(own, joint) if own.kind == "text" else None
+        self.register_buffer("tokens_V", None if tokens is None else torch.tensor(tokens), persistent=False)
         gain = offset = None
         if own.target_mean and joint.target_mean:
             mean_T, std_T = (torch.tensor(values, dtype=torch.float64) for values in _target(own))
@@ -59,6 +62,8 @@ class Translated(nn.Module):
         if self.take_F is not None:
             missing_BF = torch.where(self.missing_F >= 0, x[:, self.missing_F.clamp(min=0)], 0.0) > 0.5
             x = torch.where(missing_BF, self.fill_F, x[:, self.take_F] + self.shift_F)
+        if self.tokens_V is not None:
+            x = self.tokens_V[x]
         if self.num_tables:
             (codes_BC,) = rest
             rest = (torch.stack([getattr(self, f"table_{c}")[codes_BC[:, c]] for c in range(self.num_tables)], dim=1),)
@@ -80,16 +85,31 @@ def translated(network: nn.Module, own: DataSpec, joint: DataSpec) -> nn.Module:
             )
     same_inputs = _learned(own) == _learned(joint)
     same_target = _target(own) == _target(joint) or not (own.target_mean and joint.target_mean)
-    if not same_inputs and own.kind == "table":
+    if not same_inputs and (own.kind == "table" or (own.kind == "text" and own.input_shape == joint.input_shape)):
         return Translated(network, own, joint)
+    same_inputs = same_inputs or own.kind == "series"  # whose gaps take the last known value
     if own.input_shape != joint.input_shape or own.feature_names != joint.feature_names or not same_inputs:
-        raise ModelError("Members cannot answer as one: their inputs differ, and only tables have a translation.")
+        raise ModelError(
+            "Members cannot answer as one: their inputs differ, and only those of tables and words have a translation."
+        )
     return network if same_target else Translated(network, own, joint)
 
 
 def _learned(spec: DataSpec) -> dict[str, Any]:
     """What an encoding learned from training rows."""
     return {key: value for key, value in spec.preparation.items() if key == "encoder" or key.endswith("vocabulary")}
+
+
+def _tokens(own: DataSpec, joint: DataSpec) -> list[int] | None:
+    """Of each token of the joint vocabulary its number in the own one; None where they are the same."""
+    mine, theirs = own.preparation.get("vocabulary"), joint.preparation.get("vocabulary")
+    if mine is None or theirs is None or mine == theirs:
+        return None
+    if own.task == "tokens" or mine["merges"] or theirs["merges"] or mine["kind"] != theirs["kind"]:
+        raise ModelError("Members cannot answer as one: each has learned tokens of its own. Use --tokens word or char.")
+    special = joint.vocabulary - len(theirs["tokens"])
+    number = {token: special + i for i, token in enumerate(mine["tokens"])}
+    return [*range(special), *(number.get(token, UNKNOWN) for token in theirs["tokens"])]
 
 
 def _target(spec: DataSpec) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -102,7 +122,7 @@ def _encodings(own: DataSpec, joint: DataSpec) -> tuple[list[tuple[int, float, i
     None where the encodings are the same.
     """
     mine, theirs = own.preparation.get("encoder"), joint.preparation.get("encoder")
-    if mine is None or theirs is None or mine == theirs:
+    if own.kind != "table" or mine is None or theirs is None or mine == theirs:
         return None, []
     try:
         return _translate(mine, theirs, {name: number for number, name in enumerate(joint.feature_names)})

@@ -85,7 +85,7 @@ class Shelf:
 
     Attributes:
         weights: of the finished members that answer, by number.
-        total: steps, epochs and samples of all members.
+        total: steps and epochs of all members, and samples of those that were trained now.
         reason: why the last of the failed members failed.
     """
 
@@ -130,6 +130,8 @@ class Shelf:
         with unforced():
             _write_member(folder, member, outcome, self._lineup, self._run)
         self._count(member, outcome.to_row(), outcome.weights)
+        epochs = [row for row in outcome.rows if row["split"] == "train"]
+        self.total.samples += round(sum(row["seconds"] * row["samples_per_second"] for row in epochs))
         path = str(folder.relative_to(self._run.path))
         row = {**outcome.to_row(), "number": member.number + 1, "path": path, **_differs(member, self._lineup)}
         self._run.add("member", **row)
@@ -161,7 +163,6 @@ class Shelf:
         self._ended += 1
         self.total.step += row["steps"]
         self.total.epoch += row["epochs"]
-        self.total.samples += row["epochs"] * len(self._wiring.dataset.train)
         if weights is None:
             self.reason = row["reason"]
         elif member.number in self._lineup.answering:

@@ -33,6 +33,10 @@ def score_held_out(wiring: Wiring, lineup: Lineup, run: Run) -> None:
     how = {"bagging": "out_of_bag", "folds": "out_of_fold"}.get(wiring.config.training.ensemble)
     if how is None or wiring.dataset.spec.task == "tokens":
         return
+    if how == "out_of_bag" and (wiring.dataset.spec.kind == "series" or wiring.config.data.split != "random"):
+        why = "rows that one member has not seen lie beside rows that it has, in time or in a group"
+        run.add("note", text=f"There is no out-of-bag score: {why}.")
+        return
     train, unseen = wiring.dataset.train, unseen_rows(wiring, lineup)
     outputs = []
     for network, index_U in zip(members_of(wiring.network), unseen, strict=True):
@@ -59,7 +63,9 @@ def unseen_rows(wiring: Wiring, lineup: Lineup) -> list[Tensor]:
             unseen.append((~seen_N).nonzero().flatten())
             continue
         valid = lineup.ground.dataset(member.config).valid
-        rows = [] if valid is None or valid.index is None else [place[row] for row in valid.index.tolist()]
+        rows = (
+            [] if valid is None or valid.index is None else [place[row] for row in valid.index.tolist() if row in place]
+        )
         unseen.append(torch.tensor(sorted(rows), dtype=torch.int64))
     return unseen
 

@@ -26,6 +26,8 @@ from limpid.population.member import Member
 from limpid.spec import DataSpec
 from limpid.wiring import Wiring
 
+FORM = {"series": ("window", "horizon"), "text": ("context",)}  # of samples: the same for all folds
+
 
 @dataclass(frozen=True)
 class Lineup:
@@ -139,11 +141,11 @@ def _of_folds(wiring: Wiring, given: Config) -> list[Member]:
     if wiring.config.training.ensemble != "folds":
         return []
     count = wiring.config.training.members
-    alone = _as_given(wiring, given)
-    return [
-        Member(k, alone.model_copy(update={"data": given.data.model_copy(update={"fold": f"{k + 1}/{count}"})}))
-        for k in range(count)
-    ]
+    alone, read = _as_given(wiring, given), wiring.dataset.spec.preparation
+    form = {key: read[key] for key in FORM.get(wiring.dataset.spec.kind, ()) if key in read}
+    folds = [{"fold": f"{k + 1}/{count}"} | form for k in range(count)]
+    configs = [alone.model_copy(update={"data": given.data.model_copy(update=fold)}) for fold in folds]
+    return [Member(k, config) for k, config in enumerate(configs)]
 
 
 def _of_sizes(wiring: Wiring, given: Config) -> list[Member]:

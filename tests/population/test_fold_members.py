@@ -59,6 +59,42 @@ def test_members_of_unlike_encodings_answer_as_one(target: str, model: str, tabl
         assert means[0] != means[1], "and a target scale of its own"
 
 
+def test_members_of_unlike_vocabularies_answer_as_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    words, moods = [f"w{i}" for i in range(60)], (["bad", "poor", "awful"], ["good", "fine", "great"])
+    lines = [f"{' '.join([*rng.choice(words, 5), rng.choice(moods[i % 2])])},{i % 2 == 1}" for i in range(90)]
+    path = tmp_path / "texts.csv"
+    path.write_text("\n".join(["text,good", *lines]) + "\n")
+    options = {**OPTIONS, "hidden": None, "form": "texts", "target": "good"}
+    run = limpid.train(str(path), folds=3, out=tmp_path / "run", **options)
+    single = [Run.open(run.path / row["path"]) for row in run.members]
+    assert len({tuple(one.header["data"]["preparation"]["vocabulary"]["tokens"]) for one in single}) == 3
+    expected = np.mean([predict(one, path).probabilities for one in single], axis=0)
+    np.testing.assert_allclose(predict(run, path).probabilities, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_folds_of_a_series_learn_from_what_went_before(tmp_path: Path) -> None:
+    steps = np.arange(120)
+    path = tmp_path / "series.csv"
+    path.write_text("\n".join(["value", *(f"{np.sin(step / 3) + 0.01 * step:.4f}" for step in steps)]) + "\n")
+    options = {**OPTIONS, "hidden": None, "form": "series", "target": "value", "window": 8, "horizon": 2}
+    run = limpid.train(str(path), folds=3, out=tmp_path / "run", **options)
+    kept: list[int] = []
+    for number in (1, 2, 3):
+        data = limpid.load_data(str(path), form="series", target="value", window=8, horizon=2, data__fold=f"{number}/3")
+        train, valid = data.train.index.tolist(), data.valid.index.tolist()
+        assert max(train) + 2 < min(valid) + 1, "all that it predicts in training lies before what it is judged by"
+        kept += valid
+        assert data.spec.num_train == run.members[number - 1]["rows"]
+    assert len(kept) == len(set(kept))
+    found = np.load(run.path / "out_of_fold.npz")["index"].tolist()
+    assert set(found) <= set(kept)
+    assert {row["name"] for row in run.events("held_out")} == {"out_of_fold"}
+    bagged = limpid.train(str(path), bag=2, out=tmp_path / "bag", **options)
+    assert not bagged.events("held_out"), "windows that a member has not seen overlap those that it has"
+    assert any("no out-of-bag score" in row["text"] for row in bagged.events("note"))
+
+
 def test_a_fold_is_a_plain_run_on_its_rows(table: Path, tmp_path: Path) -> None:
     options = {**OPTIONS, "target": "kind", "drop": ["amount"]}
     run = limpid.train(str(table), folds=3, out=tmp_path / "run", **options)
