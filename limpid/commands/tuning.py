@@ -61,7 +61,8 @@ def tune(
         asked["architectures"] = architectures or None
         refused = [name.rstrip("_") for name, value in asked.items() if value is not None]
         if refused:
-            raise ConfigError(f"--resume goes on with what the search has; leave out --{refused[0].replace('_', '-')}.")
+            word = refused[0] if refused[0] == "source" else f"--{refused[0].replace('_', '-')}"
+            raise ConfigError(f"--resume goes on with what the search has; leave out {word}.")
         result = search(resume=resume, budget=budget, time=time, on=on, observer=screen)
     else:
         flags = {name: given.pop(name) for name in ("source", "model", "recipe") if name in given}

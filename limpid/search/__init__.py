@@ -4,7 +4,7 @@ tuning.py         limpid.tune
 opening.py        from what was asked to a folder and data, or back to them
 search.py         a search, top to bottom
 plan.py           what is asked of a search
-space.py          knobs (knob.py); read from TOML (space_file.py), by default (default_space.py), checked (space_check.py)
+space.py          knobs (knob.py), from TOML (space_file.py) or by default (default_space.py), checked (space_check.py)
 samplers.py       what is tried next (two_stage.py, evolution.py, architecture.py), and what is let go (pruners.py)
 study.py          the trials as optuna knows them (journal.py)
 trials.py         the asking side of the population

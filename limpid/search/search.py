@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from limpid.config_reader import config_from_dict
-from limpid.errors import ConfigError, Stopped
+from limpid.errors import ConfigError, LimpidError, Stopped
 from limpid.population.executors import train_population
 from limpid.population.ground import Ground
 from limpid.search.examination import conclude_search
@@ -77,7 +77,7 @@ def run_search(
         run.add("end", status="stopped", reason=str(error), seconds=time.perf_counter() - started)
         text = f"Stopped by {error.signal}; what ended is kept. Continue with: limpid tune --resume {run.path}"
         raise Stopped(text, error.signal) from None
-    except ConfigError as error:
+    except LimpidError as error:
         run.add("end", status="failed", reason=str(error), seconds=time.perf_counter() - started)
         raise
     finally:
