@@ -17,12 +17,10 @@ from torch.quasirandom import SobolEngine
 
 from limpid.errors import ConfigError, nearest
 from limpid.search.evolution import Evolution
-from limpid.search.foreign import FOREIGN, STARTUP, Foreign
+from limpid.search.foreign import FOREIGN, Foreign
 from limpid.search.sampler import Sampler, drawn, pattern_maker
 from limpid.search.space import Params, Space
 from limpid.search.two_stage import TwoStage
-
-__all__ = ["SAMPLERS", "STARTUP", "Grid", "QuasiRandom", "Random", "Sampler", "build_sampler"]
 
 
 class Random(Sampler):

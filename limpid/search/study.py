@@ -14,13 +14,10 @@ from optuna.trial import Trial, TrialState
 
 from limpid.population.member import State
 from limpid.search.journal import Journal
-from limpid.search.samplers import STARTUP, Sampler
+from limpid.search.sampler import Sampler
 from limpid.search.space import Params
 
 STATES = {"finished": TrialState.COMPLETE, "failed": TrialState.FAIL, "pruned": TrialState.PRUNED}
-ASK_FREELY = ("random", "quasi-random", "grid", "two-stage")  # samplers whose next trial does not need the last one's
-# Trials in training at once for samplers that learn: each asks without knowing what will come of the others. Ours.
-AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -71,8 +68,6 @@ class Study:
 
     def can_ask(self) -> bool:
         """Whether the next trial can be asked for now, or only when some that run have ended."""
-        if self.sampler.name not in ASK_FREELY and self.num_trials >= STARTUP and len(self._running) >= AT_ONCE:
-            return False
         return self.sampler.ready(self._study)
 
     def ask(self) -> Asked:
