@@ -24,6 +24,17 @@ def draw_configs(num_trials: int, seed: int = 0) -> list[dict[str, float | int]]
     ]
 
 
+def write_space(path: Path) -> Path:
+    """The same ranges as a search space for `limpid tune`."""
+    lines = []
+    for option, (low, high) in (("optim.lr", LR), ("optim.weight_decay", WEIGHT_DECAY)):
+        lines += [f"[{option}]", f"low = {10**low!r}", f"high = {10**high!r}", 'scale = "log"', ""]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "\n".join([*lines, "[training.batch_size]", f"choices = {list(BATCH_SIZES)}", ""])
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
 def write_plan(path: Path, num_trials: int, epochs: int) -> Path:
     """The plan as JSON: epochs, rows of digits to train on and to choose on (Limpid's own split), configurations."""
     from limpid.config import Config

@@ -2,7 +2,8 @@
 
 An MLP 64-32 on scikit-learn's digits, 20 epochs of each configuration, the same ones for everyone, the best chosen on
 the same hold-out. Whole processes are measured, imports and reading included; "training" is what the trials took by
-themselves, divided by the number of workers (Limpid: all of its search).
+themselves, divided by the number of workers (Limpid: all of its search). `limpid tune` draws as many configurations of
+its own from the same ranges, and writes its record, the winner's run with its test score, and a report.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.child import run_child
 from bench.environment import WORK, peer_python, prepare
 from bench.programs import last_object
-from bench.search_plan import write_plan
+from bench.search_plan import write_plan, write_space
 from bench.summary import Spread, number, spread
 
 PEERS = Path(__file__).parent / "peers"
@@ -28,6 +31,8 @@ PEER_SCRIPTS = {
     "keras-tuner": ("kerastuner_w7.py",),
     "ray-tune": ("ray_w7.py",),
 }
+TUNE = "limpid tune"
+TUNE_OPTIONS = "--model mlp --hidden 64,32 --optimizer adam --metric accuracy --sampler random --seeds 0 --json".split()
 SLOW = ("keras-tuner", "ray-tune")  # run half as often, and with hundreds of trials only when asked to
 LONGEST = 900.0  # seconds
 # How many times faster Limpid is to be, whole processes, and its training alone; see the issue of populations.
@@ -56,7 +61,7 @@ class Search:
 def main() -> None:
     """Parse the command line, run everything in turn, and print a table for each number of trials."""
     parser = argparse.ArgumentParser(prog="python -m bench.w7", description=__doc__)
-    programs = ("limpid", *PEER_SCRIPTS)
+    programs = ("limpid", TUNE, *PEER_SCRIPTS)
     parser.add_argument("--trials", type=int, nargs="*", default=[25, 250])
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=5, help="of 25 trials; of more, one in three of that")
@@ -94,6 +99,12 @@ def alternate(programs: Sequence[str], plan: Path, trials: int, repeats: int, *,
 
 def command_of(program: str, plan: Path, *, on: str = "auto") -> list[str]:
     """The command line of one program."""
+    if program == TUNE:
+        told = json.loads(plan.read_text(encoding="utf-8"))
+        start = [sys.executable, "-c", "from limpid.cli import main; main()", "tune", "digits", *TUNE_OPTIONS]
+        space = str(write_space(plan.with_name("w7-space.toml")))
+        size = ["--budget", str(len(told["configs"])), "--epochs", str(told["epochs"])]
+        return [*start, "--space", space, *size, "--set", "optim.schedule=constant", "--on", on]
     if program == "limpid":
         return [sys.executable, "-m", "bench.population_w7", str(plan), "--on", on]
     script, *rest = PEER_SCRIPTS[program]
@@ -102,14 +113,28 @@ def command_of(program: str, plan: Path, *, on: str = "auto") -> list[str]:
 
 def run_search(program: str, command: Sequence[str], trials: int) -> Search:
     """Run one program to its end."""
-    child = run_child(command, limit=LONGEST)
-    values = last_object(child.output)
+    with tempfile.TemporaryDirectory() as folder:
+        out = ["--out", f"{folder}/search"] if program == TUNE else []
+        child = run_child([*command, *out], limit=LONGEST)
+    values = tuned(child.output) if program == TUNE else last_object(child.output)
     if child.code != 0 or values.get("trials") != trials:
         said = [line for line in child.errors.splitlines() if line.strip()]
         reason = f"exit {child.code}: {said[-1].strip() if said else 'no message'}"
         return Search(program, trials, child.seconds, child.peak_megabytes, error=reason)
     names = ("search_seconds", "training_seconds", "best_accuracy", "mean_accuracy")
     return Search(program, trials, child.seconds, child.peak_megabytes, **{name: values[name] for name in names})
+
+
+def tuned(output: str) -> dict[str, Any]:
+    """What the JSON lines of `limpid tune` say, as a peer would report it."""
+    rows = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    trials = [row for row in rows if row["event"] == "trial"]
+    figures = [row["figure"] for row in trials if row["state"] == "finished"]
+    if not figures:
+        return {}
+    seconds = sum(row["seconds"] for row in trials)  # of members trained together, each has its share
+    values = {"trials": len(trials), "best_accuracy": max(figures), "mean_accuracy": sum(figures) / len(figures)}
+    return values | {"search_seconds": seconds, "training_seconds": seconds}
 
 
 def search_table(results: Sequence[Search]) -> str:
@@ -149,7 +174,7 @@ def search_table(results: Sequence[Search]) -> str:
 
 def _times(name: str, figures: Mapping[str, Spread | None]) -> str:
     ours, theirs = figures.get("limpid"), figures[name]
-    return f"{theirs.median / ours.median:.1f}" if name != "limpid" and ours and theirs and ours.median else ""
+    return f"{theirs.median / ours.median:.1f}" if "limpid" not in name and ours and theirs and ours.median else ""
 
 
 if __name__ == "__main__":

@@ -14,9 +14,10 @@ import pytest
 from bench import population_child, populations, searches, w7
 from bench.child import run_child
 from bench.populations import Cost
-from bench.search_plan import BATCH_SIZES, draw_configs, write_plan
+from bench.search_plan import BATCH_SIZES, draw_configs, write_plan, write_space
 from bench.w7 import PEER_SCRIPTS, Search, command_of, search_table
 from limpid.population.ground import Ground
+from limpid.search.space_file import load_space
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +41,7 @@ def test_everyone_trains_and_chooses_on_limpids_own_split(tmp_path):
     assert (len(plan["train"]), len(plan["valid"])) == (1257, 270)
     assert not set(plan["train"]) & set(plan["valid"])
     assert plan["epochs"] == 1
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
     for program in ("limpid", *PEER_SCRIPTS):
         command = command_of(program, tmp_path / "plan.json", on="stacked")
         assert str(tmp_path / "plan.json") in command
@@ -52,8 +54,23 @@ def test_w7_runs_a_plan(tmp_path):
     assert found.error is None
     assert 0 < found.mean_accuracy < found.best_accuracy <= 1
     assert 0 < found.search_seconds < found.seconds
+    tuned = w7.run_search(w7.TUNE, command_of(w7.TUNE, plan), 2)
+    assert tuned.error is None
+    assert 0 < tuned.mean_accuracy < tuned.best_accuracy <= 1
+    assert 0 < tuned.training_seconds < tuned.seconds
     failed = w7.run_search("limpid", [sys.executable, "-c", "raise SystemExit('no | luck')"], 2)
     assert failed.error == "exit 1: no | luck"
+
+
+def test_the_space_of_tune_is_that_of_the_plan(tmp_path):
+    space = load_space(write_space(tmp_path / "space.toml"))
+    found = {knob.path: knob for knob in space.knobs}
+    configs = draw_configs(250)
+    for path, name in (("optim.lr", "lr"), ("optim.weight_decay", "weight_decay")):
+        assert found[path].kind == "log"
+        assert found[path].low <= min(config[name] for config in configs) < 1.1 * found[path].low
+        assert 0.9 * found[path].high < max(config[name] for config in configs) <= found[path].high
+    assert found["training.batch_size"].choices == BATCH_SIZES
 
 
 def test_table_of_searches_has_ratios_and_bars():
