@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "__init__": BASE
     | FOLDERS
     # types only; test_public_list.py holds it to that
-    | {"config_reader", "estimators", "finished", "workbench"},
+    | {"config_reader", "estimators", "finished", "several", "workbench"},
     "__main__": {"cli"},
     "errors": set(),
     "catalogue": {"errors"},
@@ -68,8 +68,11 @@ MAY_IMPORT = {
     "opening": BASE | PARTS | {"config_reader", "recipe", "start", "wiring"},
     "population": BASE | PARTS | {"config_reader", "opening", "scoring", "start", "wiring"},
     "practice": BASE | PARTS | {"config_reader", "opening", "population", "start", "wiring"},
-    "search": BASE | PARTS | {"config_reader", "opening", "population", "scoring", "start", "wiring"},
+    "search": BASE
+    | PARTS
+    | {"config_reader", "defaults", "opening", "population", "scoring", "section", "start", "wiring"},
     "workbench": BASE | FOLDERS | {"config_reader", "opening", "practice", "scoring", "wiring"},
+    "several": BASE | PARTS | {"config_reader", "opening", "population", "wiring", "workbench"},
     "finished": {"record", "reporting", "deploy"},
     "fitting": BASE | PARTS | {"wiring"},
     "estimators": BASE | PARTS | {"config_reader", "fitting"},

@@ -15,7 +15,18 @@ from limpid.reporting.finding_lines import finding_line
 from limpid.reporting.progress import Progress
 from limpid.reporting.reading import read_run, score_title
 from limpid.reporting.terminal import print_data_summary
-from limpid.reporting.text import columns_of, figure, interval, label, number, plain, seconds, shorten, value_text
+from limpid.reporting.text import (
+    SHARES,
+    columns_of,
+    figure,
+    interval,
+    label,
+    number,
+    plain,
+    seconds,
+    shorten,
+    value_text,
+)
 
 WIDEST_VALUE = 18  # columns of a knob's value
 WIDEST_REASON = 60  # columns of why a trial failed
@@ -230,7 +241,10 @@ def _winner_lines(table: TrialTable, winner: Mapping[str, Any]) -> list[str]:
     seeds = len(winner["figures"])
     doubt = ""
     if seeds > 1 and all(math.isfinite(bound) for bound in winner["interval"]):
-        doubt = f" (mean of {seeds} seeds, 95 % interval {interval(table.metric, *winner['interval'])})"
+        low, high = winner["interval"]
+        if table.metric in SHARES:  # Student's interval knows no bounds
+            low, high = max(low, 0.0), min(high, 1.0)
+        doubt = f" (mean of {seeds} seeds, 95 % interval {interval(table.metric, low, high)})"
     elif not seeds:
         doubt = " (the best of many: a fresh seed would do worse)"
     lines = [f"winner: trial {winner['trial']}, {_named(table, winner['figure'])}{doubt}"]

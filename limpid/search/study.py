@@ -6,7 +6,6 @@ import math
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner, NopPruner
@@ -99,7 +98,3 @@ class Study:
 
     def close(self) -> None:
         self._journal.close()
-
-    def params_of(self, number: int) -> dict[str, Any]:
-        """The values of a trial."""
-        return self.sampler.space.params_of(self._study.get_trials(deepcopy=False)[number])
