@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from limpid.practice.auditing import audit
     from limpid.record.run import Run
     from limpid.search.tuning import tune
+    from limpid.several import Population
     from limpid.training.step import train_step
     from limpid.workbench import check, diagnose, ensemble, find_rate, load_data, train
 
@@ -41,6 +42,7 @@ __all__ = [
     "Classifier",
     "Config",
     "Doctor",
+    "Population",
     "Regressor",
     "Run",
     "__version__",
@@ -67,6 +69,7 @@ _HOMES = {
     "Classifier": "limpid.estimators",
     "Config": "limpid.config",
     "Doctor": "limpid.practice.attending",
+    "Population": "limpid.several",
     "Regressor": "limpid.estimators",
     "Run": "limpid.record.run",
     "audit": "limpid.practice.auditing",

@@ -30,6 +30,7 @@ from limpid.practice.therapy import Audience, Therapy
 from limpid.practice.trials import in_words
 from limpid.practice.twins import Budget
 from limpid.record.run import Run, open_run
+from limpid.reporting.publishing import publish
 from limpid.scoring import score_run, throughput
 from limpid.training.checkpoint import TrainingState, encode, state_digest
 from limpid.training.history import Silence
@@ -276,29 +277,13 @@ def execute(wiring: Wiring, run: Run, state: TrainingState | None, observer: Any
         log.add("end", status=status, reason=str(error), seconds=time.perf_counter() - started)
         if examiner is not None and status == "failed":
             examiner.judge("before", "during")
-        publish(run, wiring.config.record)
+        publish(run, **wiring.config.record.model_dump(include={"report", "tensorboard", "mlflow"}))
         if isinstance(error, Stopped):
             raise error.resumable(run.path) from None
         raise
     else:
-        publish(run, wiring.config.record)
+        publish(run, **wiring.config.record.model_dump(include={"report", "tensorboard", "mlflow"}))
     finally:
         observer.close()
         run.close()
     return run
-
-
-def publish(run: Run, config: RecordConfig) -> None:
-    """Write the report and the mirrors that were asked for; also of a run that was cut short."""
-    if config.report:
-        from limpid.reporting.html import write_report
-
-        write_report(run)
-    if config.tensorboard:
-        from limpid.reporting.mirrors import mirror_tensorboard
-
-        mirror_tensorboard(run, Path(config.tensorboard))
-    if config.mlflow:
-        from limpid.reporting.mirrors import mirror_mlflow
-
-        mirror_mlflow(run, config.mlflow)
