@@ -6,15 +6,15 @@ is drawn at the floor as a small triangle, and its figure is told on hovering.
 
 from __future__ import annotations
 
-import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from limpid.record.trial_table import Range, Trial, TrialTable
 from limpid.reporting.figures import Figure, layout_of
 from limpid.reporting.search_lines import value_of
-from limpid.reporting.text import SHARES, figure, label, number, plain, squeeze
+from limpid.reporting.search_view import View, printed
+from limpid.reporting.text import label, number, squeeze
 
 Row = dict[str, Any]
 
@@ -31,7 +31,7 @@ def course_figure(table: TrialTable) -> Figure | None:
     done = [trial for trial in table.searched if trial.has_figure]
     if not done:
         return None
-    view = _View(table)
+    view = View(table)
     course = [(at, best) for at, best in table.best_so_far() if math.isfinite(best)]
     best: Row = {"type": "scatter", "mode": "lines", "name": "best so far", "x": [at for at, _ in course]}
     best |= {"y": view.values([best for _, best in course]), "line": {"color": "@valid", "width": 2, "shape": "hv"}}
@@ -44,16 +44,16 @@ def slice_figure(table: TrialTable, knob: Range) -> Figure | None:
     done = [trial for trial in table.ranked if knob.path in trial.params]
     if not done:
         return None
-    view = _View(table)
+    view = View(table)
     x: list[Any] = [trial.params[knob.path] for trial in done]
     if not knob.is_number:
-        x = [_name(squeeze(value_of(value), LONGEST_LABEL)) for value in x]
+        x = [printed(squeeze(value_of(value), LONGEST_LABEL)) for value in x]
     layout = view.layout("") | {"showlegend": False, "height": 240}
     layout["margin"] |= {"t": 12, "b": 30}
     if knob.on_log:
         layout["xaxis"] |= {"type": "log", "dtick": 1 if knob.decades > 2 else "D2", "exponentformat": "e"}
     if not knob.is_number:
-        order = [_name(squeeze(value_of(value), LONGEST_LABEL)) for value in knob.choices]
+        order = [printed(squeeze(value_of(value), LONGEST_LABEL)) for value in knob.choices]
         layout["xaxis"] |= {"type": "category", "categoryorder": "array", "categoryarray": order}
     broken = [trial for trial in table.searched if trial.state == "failed" and knob.path in trial.params]
     data = _points(view, x, done)
@@ -67,7 +67,7 @@ def parallel_figure(table: TrialTable) -> Figure | None:
     knobs = [knob for knob in table.knobs if knob.kind != "pattern"]
     if len(knobs) < 2 or len(table.ranked) < 3:
         return None
-    view = _View(table)
+    view = View(table)
     best = max(1, round(len(table.ranked) / BEST_SHARE))
     third = max(best + 1, len(table.ranked) // 3)
     groups = [
@@ -88,8 +88,8 @@ def parallel_figure(table: TrialTable) -> Figure | None:
         trace |= {"line": {"color": colour, "width": width}, "opacity": opacity, "connectgaps": False}
         data.append(trace | {"hovertemplate": "%{text}<extra></extra>"})
     layout = layout_of("", "") | {"height": 400, "shapes": [], "annotations": []}
-    names = [_name(squeeze(knob.path.partition(".")[2] or knob.path, 20)) for knob in knobs]
-    ticks = {"tickvals": list(range(len(names) + 1)), "ticktext": [*names, f"<b>{_name(label(table.metric))}</b>"]}
+    names = [printed(squeeze(knob.path.partition(".")[2] or knob.path, 20)) for knob in knobs]
+    ticks = {"tickvals": list(range(len(names) + 1)), "ticktext": [*names, f"<b>{printed(label(table.metric))}</b>"]}
     layout["xaxis"] |= ticks | {"side": "top", "showgrid": False, "zeroline": False, "range": [-0.3, len(names) + 0.45]}
     layout["yaxis"] |= {"showticklabels": False, "showgrid": False, "zeroline": False, "range": [-0.2, 1.06]}
     layout["xaxis"] |= {"showline": False}
@@ -100,8 +100,8 @@ def parallel_figure(table: TrialTable) -> Figure | None:
     for i, marks in enumerate(ends):
         line = {"color": "@grid", "width": 1.5}
         layout["shapes"].append({"type": "line", "x0": i, "x1": i, "y0": 0, "y1": 1, "line": line, "layer": "below"})
-        for place, text in marks:
-            mark = {"x": i, "y": place, "text": _name(text), "showarrow": False, "xanchor": "left", "xshift": 4}
+        for place, said in marks:
+            mark = {"x": i, "y": place, "text": printed(said), "showarrow": False, "xanchor": "left", "xshift": 4}
             layout["annotations"].append(mark | {"font": {"size": 10, "color": "@faint"}})
     return {"data": [trace for trace in data if trace["x"]], "layout": layout}
 
@@ -111,7 +111,7 @@ def curves_figure(table: TrialTable) -> Figure | None:
     drawn = [trial for trial in table.searched if len(trial.curve) > 1]
     if not drawn:
         return None
-    view = _View(table)
+    view = View(table)
     order = {trial.number: i for i, trial in enumerate(table.ranked)}
     drawn = sorted(drawn, key=lambda trial: order.get(trial.number, len(order)))[:MOST_LINES]
     top = _own_trials(table)
@@ -124,17 +124,18 @@ def curves_figure(table: TrialTable) -> Figure | None:
             if (trial.state == "finished") == (state == "finished") and trial not in top:
                 x += [*(epoch for epoch, _ in trial.curve), None]
                 y += [*view.values([value for _, value in trial.curve]), None]
-                text += [view.told(trial)] * (len(trial.curve) + 1)
+                text += [f"trial {trial.number}"] * (len(trial.curve) + 1)
         trace: Row = {"type": "scatter", "mode": "lines", "name": name, "x": x, "y": y, "text": text, "opacity": 0.7}
-        trace |= {"line": {"color": "@step", "width": 1, "dash": dash}, "hovertemplate": "%{text}<extra></extra>"}
+        trace |= {"line": {"color": "@step", "width": 1, "dash": dash}, "hovertemplate": "%{text}: %{y}<extra></extra>"}
         data.append(trace)
     for trial, colour in zip(top, FINALIST_COLOURS, strict=False):
         line: Row = {"type": "scatter", "mode": "lines", "name": f"trial {trial.number}"}
         line |= {"x": [epoch for epoch, _ in trial.curve], "y": view.values([value for _, value in trial.curve])}
         data.append(line | {"line": {"color": colour, "width": 2.5}})
     layout = view.layout("epoch")
-    last = [view.scale * value for trial in drawn for _, value in trial.curve[len(trial.curve) // 3 :]]
-    layout["yaxis"]["range"] = _around([value for value in last if math.isfinite(value)], table.higher_is_better)
+    layout["yaxis"]["range"] = view.around(
+        [value for trial in drawn for _, value in trial.curve[len(trial.curve) // 3 :]]
+    )
     return {"data": [trace for trace in data if trace["x"]], "layout": layout}
 
 
@@ -148,7 +149,7 @@ def importance_figure(table: TrialTable) -> Figure | None:
     over = [100 * max(min(float(row["high"]), 1.0) - share, 0.0) for row, share in zip(rows, shares, strict=True)]
     under = [100 * (share - max(float(row["low"]), 0.0)) for row, share in zip(rows, shares, strict=True)]
     trace: Row = {"type": "bar", "orientation": "h", "x": [100 * share for share in shares]}
-    trace |= {"y": [_name(squeeze(str(row["knob"]), 28)) for row in rows], "marker": {"color": "@train"}}
+    trace |= {"y": [printed(squeeze(str(row["knob"]), 28)) for row in rows], "marker": {"color": "@train"}}
     error = {"type": "data", "symmetric": False, "array": over, "arrayminus": [max(one, 0.0) for one in under]}
     trace |= {"error_x": error | {"color": "@mark", "thickness": 1.5, "width": 4}}
     trace |= {"customdata": [int(row.get("trials", 0)) for row in rows]}
@@ -160,61 +161,7 @@ def importance_figure(table: TrialTable) -> Figure | None:
     return {"data": [trace], "layout": layout}
 
 
-class _View:
-    """How the metric of a search is drawn: its unit, its floor, and what is told of a trial."""
-
-    def __init__(self, table: TrialTable) -> None:
-        self.table = table
-        self.scale = 100.0 if table.metric in SHARES else 1.0
-        figures = sorted(table.goodness(trial.figure) for trial in table.ranked)
-        self.floor = -math.inf
-        if len(figures) >= 8:
-            low, high = figures[len(figures) // 4], figures[3 * len(figures) // 4]
-            self.floor = low - 1.5 * max(high - low, 1e-12)
-            inside = [one for one in figures if one >= self.floor]
-            self.floor = -math.inf if len(inside) == len(figures) else inside[0]
-        shown = [one for one in figures if one >= self.floor] or [0.0]
-        self.low, self.high = shown[0], shown[-1]
-
-    def value(self, value: float) -> float | None:
-        """A figure in the unit of the axis; at the floor, where it lies below it."""
-        if not math.isfinite(value):
-            return None
-        kept = max(self.table.goodness(value), self.floor)
-        return float(f"{self.scale * self.table.goodness(kept):.6g}")
-
-    def values(self, values: Sequence[float]) -> list[float | None]:
-        """Figures as they are, in the unit of the axis."""
-        return [float(f"{self.scale * value:.6g}") if math.isfinite(value) else None for value in values]
-
-    def is_below(self, trial: Trial) -> bool:
-        return self.table.goodness(trial.figure) < self.floor
-
-    def height(self, value: float) -> float:
-        """Place of a figure from 0, the worst that is drawn, to 1, the best."""
-        span = self.high - self.low
-        return min(max((self.table.goodness(value) - self.low) / span, 0.0), 1.0) if span > 0 else 0.5
-
-    def ends(self) -> list[tuple[float, str]]:
-        worst, best = self.table.goodness(self.low), self.table.goodness(self.high)
-        return [(0.0, figure(self.table.metric, worst)), (1.0, figure(self.table.metric, best))]
-
-    def layout(self, x: str) -> Row:
-        unit = " (%)" if self.scale > 1 else ""
-        return layout_of(x, _name(label(self.table.metric)) + unit)
-
-    def told(self, trial: Trial) -> str:
-        """A trial in the words of a hover label."""
-        lines = [f"<b>trial {trial.number}</b>: {figure(self.table.metric, trial.figure)}"]
-        return "<br>".join([*lines, *told_params(trial.params)])
-
-
-def told_params(params: Mapping[str, Any], most: int = 12) -> list[str]:
-    """Values of a trial, one per line, as plotly prints them literally."""
-    return [f"{_name(path)} = {_name(squeeze(value_of(value), 40))}" for path, value in list(params.items())[:most]]
-
-
-def _points(view: _View, x: Sequence[Any], trials: Sequence[Trial]) -> list[Row]:
+def _points(view: View, x: Sequence[Any], trials: Sequence[Trial]) -> list[Row]:
     """Finished trials as points; the winner, or the best so far, is marked."""
     best = view.table.best_trial
     symbols = ["triangle-down" if view.is_below(trial) else "circle" for trial in trials]
@@ -231,12 +178,12 @@ def _points(view: _View, x: Sequence[Any], trials: Sequence[Trial]) -> list[Row]
     return data
 
 
-def _crosses(view: _View, x: Sequence[Any], trials: Sequence[Trial]) -> Row:
+def _crosses(view: View, x: Sequence[Any], trials: Sequence[Trial]) -> Row:
     """Failed trials, at the foot of the figure."""
-    worst = float(f"{view.scale * view.table.goodness(view.low):.6g}")
-    trace: Row = {"type": "scatter", "mode": "markers", "name": "failed", "x": list(x), "y": [worst] * len(x)}
+    worst = view.values([view.figure_at(view.low)])
+    trace: Row = {"type": "scatter", "mode": "markers", "name": "failed", "x": list(x), "y": worst * len(x)}
     trace |= {"marker": {"color": "@mark", "size": 8, "symbol": "x-thin-open", "line": {"color": "@mark"}}}
-    text = [f"<b>trial {trial.number}</b> failed<br>{_name(trial.reason[:120])}" for trial in trials]
+    text = [f"<b>trial {trial.number}</b> failed<br>{printed(trial.reason[:120])}" for trial in trials]
     return trace | {"text": text, "hovertemplate": "%{text}<extra></extra>"}
 
 
@@ -268,19 +215,3 @@ def _ends(knob: Range) -> list[tuple[float, str]]:
         names = [squeeze(value_of(choice), LONGEST_LABEL) for choice in knob.choices]
         marks = [(i / max(len(names) - 1, 1), name) for i, name in enumerate(names)]
     return [*marks, (UNASKED, "not asked")] if knob.when else marks
-
-
-def _around(values: Sequence[float], higher: bool) -> list[float] | None:
-    """Range of an axis that shows the better nine tenths of the values, with a margin."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    cut = len(ordered) // 10
-    low, high = (ordered[cut], ordered[-1]) if higher else (ordered[0], ordered[-1 - cut])
-    margin = 0.06 * (high - low) or 0.01 * abs(high) or 1.0
-    return [low - margin, high + margin]
-
-
-def _name(text: str) -> str:
-    """Foreign text as plotly prints it literally."""
-    return html.escape(plain(text), quote=False)

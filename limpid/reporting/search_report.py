@@ -12,6 +12,7 @@ from limpid.errors import RecordError
 from limpid.record.run import Run
 from limpid.record.trial_table import Finalist, Trial, TrialTable
 from limpid.reporting import facts, search_figures
+from limpid.reporting.figures import Figure
 from limpid.reporting.finding_cards import finding_cards
 from limpid.reporting.page import content_policy, json_island, markup, plotly_source
 from limpid.reporting.reading import Reading, read_run, score_title
@@ -252,7 +253,7 @@ def _figures(table: TrialTable) -> dict[str, Row]:
     """Figures by their place on the page: {"figure", "title", "caption", "group"}."""
     drawn: dict[str, Row] = {}
 
-    def put(name: str, group: str, one: search_figures.Figure | None, title: str, caption: str = "") -> None:
+    def put(name: str, group: str, one: Figure | None, title: str, caption: str = "") -> None:
         if one is not None:
             drawn[name] = {"figure": one, "title": title, "caption": caption, "group": group}
 
