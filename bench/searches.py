@@ -75,7 +75,9 @@ class Race:
     started: float = field(default_factory=time.perf_counter)
 
     def next(self) -> Member | None:
-        if self.reached or self.study.num_trials >= self.budget or not self.study.can_ask():
+        most = self.study.sampler.most  # points of a grid
+        limit = self.budget if most is None else min(most, self.budget)
+        if self.reached or self.study.num_trials >= limit or not self.study.can_ask():
             return None
         asked = self.study.ask()
         options = {**self.problem.space.patch(asked.params), "seed": self.seed}
@@ -107,7 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.searches", description=__doc__)
     parser.add_argument("--problems", nargs="*", default=list(PROBLEMS), choices=list(PROBLEMS))
     parser.add_argument("--samplers", nargs="*", choices=SAMPLERS, help="default all, and the pruners")
-    parser.add_argument("--seeds", type=int, default=7)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--budget", type=int, default=60, help="trials of a search at most")
     parser.add_argument("--pool", type=int, default=200, help="trials that set the score")
     parser.add_argument("--epochs", type=int, default=10)
