@@ -45,7 +45,7 @@ def tune(
 
     Options of train fix what is not to be searched: --lr 0.01 takes the rate out of the default space.
     """
-    from limpid.reporting.search_lines import SearchScreen
+    from limpid.reporting.search_screen import SearchScreen
 
     screen = SearchScreen(quiet=quiet, json=json)
     given = {name: value for name, value in named.items() if value not in (None, [])}

@@ -28,7 +28,7 @@ class Audience(Protocol):
 
 
 class Silence:
-    """An audience that shows nothing; reporting/search_lines.py has one that does."""
+    """An audience that shows nothing; reporting/search_screen.py has one that does."""
 
     def begins(self, folder: SearchFolder) -> None: ...
     def epoch(self) -> None: ...

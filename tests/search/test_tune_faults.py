@@ -18,7 +18,7 @@ from limpid.population.ground import Ground
 from limpid.population.host import Host
 from limpid.population.member import Outcome
 from limpid.record.run import Run
-from limpid.reporting.search_lines import SearchScreen
+from limpid.reporting.search_screen import SearchScreen
 from limpid.search import search as search_module
 from limpid.search.result import SearchResult
 
