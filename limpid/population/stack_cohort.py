@@ -67,7 +67,9 @@ class Cohort:
     ) -> None:
         self.host, self.slots, self.successor, self.split = host, list(slots), successor, split
         self.width, self.num_rows = width, len(train)
-        self.network = StackedNetwork(slots[0].form, width)
+        plan = slots[0].plan
+        plain = plan.accumulate == 1 and plan.precision == "float32"
+        self.network = StackedNetwork(slots[0].form, width, by_hand=plain)
         self.objective = StackedObjective()
         self.optimizer = StackedOptimizer(self.network)
         self._losses: list[Tensor] = []  # (M,) of every batch of this round
@@ -132,19 +134,13 @@ class Cohort:
         """train_step for every member. One whose loss is NaN or infinite is given up, and nobody else minds."""
         with context or nullcontext():
             outputs_MBK = network(*batch.inputs)
-        losses_M = objective.losses(outputs_MBK, batch.target)
+        losses_M, slopes_MBK = objective.slopes(outputs_MBK, batch.target)
         if guard and not math.isfinite(losses_M.sum().item()):
             self._explain(losses_M, batch)
-        gradients = torch.autograd.grad(losses_M.sum() if weight == 1.0 else losses_M.sum() * weight, network.leaves)
-        with torch.no_grad():
-            if self._first_of_update:
-                torch._foreach_copy_(network.slopes, gradients)
-            else:
-                torch._foreach_add_(network.slopes, gradients)
+        network.backward(slopes_MBK if weight == 1.0 else slopes_MBK * weight, add=not self._first_of_update)
         self._first_of_update = update
         if update:
             optimizer.step()
-        losses_M = losses_M.detach()
         self._losses.append(losses_M)
         self._sizes.append(batch.index.shape[1])
         return torch.zeros(())  # the members' own are read at the end of the round

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from limpid.errors import ModelError
 from limpid.models.network import Network
 from limpid.optim.param_groups import param_groups
+from limpid.population.stack_by_hand import HandLayer, write_out
 from limpid.population.stack_layers import StackedLayer, leaves_of, stack
 
 
@@ -80,11 +81,14 @@ class StackedNetwork(nn.Module):
     Args:
         form: of the members.
         width: rows that there is room for.
+        by_hand: take gradients by the chain rule written out, where the layers have it (stack_by_hand.py). They are
+            then those of one batch and not added up, and nothing is cast on the way.
     """
 
-    def __init__(self, form: Form, width: int) -> None:
+    def __init__(self, form: Form, width: int, *, by_hand: bool = True) -> None:
         super().__init__()
         self.form = form
+        self.by_hand = by_hand
         first = form.weights[0]
         self.weights_WP = torch.zeros(width, form.num_weights, device=first.device)
         self.gradients_WP = torch.zeros_like(self.weights_WP)
@@ -93,11 +97,14 @@ class StackedNetwork(nn.Module):
             for layer in form.layers
             for figure in figures(layer)
         ]
-        self.num_members = 0
-        self.leaves: list[Tensor] = []
-        self.slopes: list[Tensor] = []  # the gradients, in the shapes of the leaves
+        self._leaves: list[Tensor] = []
+        self._slopes: list[Tensor] = []  # the gradients, in the shapes of the leaves
+        self._written: list[HandLayer] | None = None
+        self._masks: dict[int, Tensor] = {}  # of dropout, by the layer before which they act
+        self._outputs: Tensor | None = None
         self._layers: list[StackedLayer] = [layer for layer in map(stack, form.layers) if layer is not None]
         self._shares: list[list[float]] = []
+        self._drops: list[bool] = []
         self._generators: list[torch.Generator] = []
 
     def take(self, row: int, form: Form) -> None:
@@ -129,17 +136,21 @@ class StackedNetwork(nn.Module):
 
     def resize(self, forms: Sequence[Form], generators: Sequence[torch.Generator]) -> None:
         """Compute with the first rows, which are these members'; generators draw what dropout drops."""
-        self.num_members = count = len(forms)
+        count = len(forms)
         self._shares = [[form.shares[place] for form in forms] for place in range(len(self.form.shares))]
+        self._drops = [any(shares) for shares in self._shares]
         self._generators = list(generators)
-        self.leaves = [view.detach().requires_grad_() for view in pieces_of(self.weights_WP[:count], self.form.weights)]
-        self.slopes = pieces_of(self.gradients_WP[:count], self.form.weights)
-        of_weight = {id(p): leaf for p, leaf in zip(self.form.weights, self.leaves, strict=True)}
+        weights = self.form.weights
+        self._leaves = [view.detach().requires_grad_() for view in pieces_of(self.weights_WP[:count], weights)]
+        self._slopes = pieces_of(self.gradients_WP[:count], weights)
+        place_of = {id(p): place for place, p in enumerate(weights)}
         at = iter(self.figures_W)
+        slopes = []
         for layer, stacked in zip(self.form.layers, self._layers, strict=True):
-            stacked.bind(
-                [of_weight[id(p)] for p in layer.parameters()], [next(at)[:count] for _ in figure_names(layer)]
-            )
+            places = [place_of[id(p)] for p in layer.parameters()]
+            stacked.bind([self._leaves[i] for i in places], [next(at)[:count] for _ in figure_names(layer)])
+            slopes.append([self._slopes[i] for i in places])
+        self._written = write_out(self._layers, slopes) if self.by_hand else None
 
     def values(self, row: int) -> tuple[Tensor, list[Tensor]]:
         """A copy of a row, and of its running figures."""
@@ -147,19 +158,50 @@ class StackedNetwork(nn.Module):
 
     def forward(self, x: Tensor, *rest: Tensor) -> Tensor:
         """x (M, B, ...), standardised; further inputs likewise."""
+        if self.training and self._written is not None:
+            self._outputs = self._run_by_hand(self._written, x)
+            return self._outputs
         for place, layer in enumerate(self._layers):
-            if self.training and any(self._shares[place]):
-                x = self._drop(place, x)
+            if self.training and self._drops[place]:
+                x = x * self._mask(place, x)
             x = layer(x, rest, training=self.training)
-        return self._drop(len(self._layers), x) if self.training and any(self._shares[-1]) else x
+        self._outputs = x * self._mask(len(self._layers), x) if self.training and self._drops[-1] else x
+        return self._outputs
 
-    def _drop(self, place: int, x: Tensor) -> Tensor:
-        """Dropout, with the numbers that each member would draw if it were alone."""
+    def backward(self, g_MBK: Tensor, *, add: bool = False) -> None:
+        """From the gradient by the last outputs to those by the weights: written down, or added to those there are."""
+        assert self._outputs is not None, "the outputs come first"
+        if self._written is None:
+            gradients = torch.autograd.grad(self._outputs, self._leaves, g_MBK.to(self._outputs.dtype))
+            with torch.no_grad():
+                (torch._foreach_add_ if add else torch._foreach_copy_)(self._slopes, gradients)
+            return
+        assert not add, "gradients by hand are not added up"
+        with torch.no_grad():
+            for place in range(len(self._written) - 1, -1, -1):
+                mask = self._masks.get(place + 1)
+                g_MBK = self._written[place].pull(g_MBK if mask is None else g_MBK * mask)
+
+    @torch.no_grad()
+    def _run_by_hand(self, layers: Sequence[HandLayer], x: Tensor) -> Tensor:
+        self._masks = {}
+        for place, layer in enumerate(layers):
+            x = layer.run(self._dropped(place, x))
+        return self._dropped(len(layers), x)
+
+    def _dropped(self, place: int, x: Tensor) -> Tensor:
+        if not self._drops[place]:
+            return x
+        self._masks[place] = self._mask(place, x)
+        return x * self._masks[place]
+
+    def _mask(self, place: int, x: Tensor) -> Tensor:
+        """What dropout multiplies by: the numbers that each member would draw if it were alone."""
         keep = torch.ones_like(x, memory_format=torch.contiguous_format)
         for row, (share, generator) in enumerate(zip(self._shares[place], self._generators, strict=True)):
             if share:
                 keep[row].bernoulli_(1.0 - share, generator=generator).div_(1.0 - share)
-        return x * keep
+        return keep
 
 
 def figure_names(layer: nn.Module) -> tuple[str, ...]:

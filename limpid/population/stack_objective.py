@@ -5,7 +5,7 @@ Shapes: M members, B samples of each, N samples of a split, K outputs.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from limpid.objectives.objective import Classification, Objective
 from limpid.objectives.point_loss import CrossEntropy
 from limpid.population.stack_figures import figures_of
+from limpid.population.stack_slopes import Slopes, write_losses_out
 
 
 class StackedObjective:
@@ -21,10 +22,12 @@ class StackedObjective:
     def __init__(self) -> None:
         self.each: list[Objective] = []
         self._alike: list[tuple[Objective, list[int]]] = []
+        self._written: Callable[[Tensor, Tensor], Slopes] | None = None
 
     def resize(self, objectives: Sequence[Objective], keys: Sequence[Hashable]) -> None:
         """Take the objectives of the members, and what tells those that differ apart."""
         self.each = list(objectives)
+        self._written = write_losses_out(objectives)
         rows: dict[Hashable, list[int]] = {}
         for row, key in enumerate(keys):
             rows.setdefault(key, []).append(row)
@@ -40,6 +43,15 @@ class StackedObjective:
             for row, mean in zip(rows, _losses(objective, outputs_MBK[rows], targets[rows]).unbind(), strict=True):
                 means[row] = mean
         return torch.stack(means)
+
+    def slopes(self, outputs_MBK: Tensor, target: Tensor) -> Slopes:
+        """These losses, and the gradient of each by its outputs."""
+        if self._written is not None:
+            with torch.no_grad():
+                return self._written(outputs_MBK, target.unflatten(0, outputs_MBK.shape[:2]))
+        z_MBK = outputs_MBK.detach().requires_grad_()
+        losses_M = self.losses(z_MBK, target)
+        return losses_M.detach(), torch.autograd.grad(losses_M.sum(), z_MBK)[0]
 
     def keep(self, outputs_MBK: Tensor, target: Tensor) -> Tensor:
         """The outputs with the samples in front, so that batches join: (B, M, K)."""

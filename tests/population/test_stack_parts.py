@@ -46,9 +46,9 @@ def network(seed: int, **options: Any) -> Network:
     return build_model(config.model.model_copy(update=numbers), SPEC, seed=seed)
 
 
-def stacked(networks: list[Network]) -> StackedNetwork:
+def stacked(networks: list[Network], **options: bool) -> StackedNetwork:
     forms = [Form(one) for one in networks]
-    stack = StackedNetwork(forms[0], len(forms))
+    stack = StackedNetwork(forms[0], len(forms), **options)
     for row, form in enumerate(forms):
         stack.take(row, form)
     stack.resize(forms, [torch.Generator().manual_seed(row) for row in range(len(forms))])
@@ -81,6 +81,33 @@ def test_a_stack_computes_what_its_networks_compute(options: dict[str, Any], tra
         for name, buffer in one.named_buffers():
             if name.endswith(("mean", "var")):
                 torch.testing.assert_close(_own(stack, row, name), buffer, **TOLERANCE)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("hidden", [(6,), (6, 4)])
+def test_gradients_by_hand_are_those_of_autograd(activation: str, dropout: float, hidden: tuple[int, ...]) -> None:
+    options = {"hidden": hidden, "model__activation": activation, "model__dropout": dropout}
+    members = [[network(seed, **options) for seed in range(3)] for _ in range(2)]
+    found = []
+    for by_hand, own in zip((True, False), members, strict=True):
+        stack = stacked(own, by_hand=by_hand).train()
+        generator = torch.Generator().manual_seed(1)
+        stack.gradients_WP.fill_(torch.nan)  # whatever was there is overwritten
+        stack(torch.randn(3, 8, 5, generator=generator))
+        stack.backward(torch.randn(3, 8, 7, generator=generator))
+        found.append(stack.gradients_WP)
+    assert found[1].abs().max() > 0.1
+    torch.testing.assert_close(found[0], found[1], rtol=1e-6, atol=1e-6)
+
+
+def test_gradients_of_batches_add_up() -> None:
+    stack = stacked([network(seed) for seed in range(2)], by_hand=False).train()
+    x_MBF = torch.randn(2, 8, 5, generator=torch.Generator().manual_seed(1))
+    stack.backward(torch.ones_like(stack(x_MBF)))
+    once = stack.gradients_WP.clone()
+    stack.backward(torch.ones_like(stack(x_MBF)), add=True)
+    torch.testing.assert_close(stack.gradients_WP, 2 * once)
 
 
 def _own(stack: StackedNetwork, row: int, name: str) -> Tensor:
@@ -130,14 +157,14 @@ def test_updates_are_those_of_lone_optimisers(name: str, clip_norm: float | None
     for step in range(5):
         x_MBF = torch.randn(len(configs), 8, 5, generator=generator)
         y_MB = torch.randint(7, (len(configs), 8), generator=generator)
-        losses_M = wanted.losses(stack(x_MBF), y_MB.flatten())
-        torch._foreach_copy_(stack.slopes, torch.autograd.grad(losses_M.sum(), stack.leaves))
+        losses_M, slopes_MBK = wanted.slopes(stack(x_MBF), y_MB.flatten())
+        stack.backward(slopes_MBK)
         optimiser.step()
         for row, (one, lone) in enumerate(zip(alone, optimisers, strict=True)):
             for group in lone.param_groups:
                 group["lr"] = configs[row].lr * (0.5 + 0.1 * step)
             loss = train_step(one, objective, lone, Rows(x_MBF[row], y_MB[row]), clip_norm=clip_norm)
-            torch.testing.assert_close(losses_M[row].detach(), loss, **TOLERANCE)
+            torch.testing.assert_close(losses_M[row], loss, **TOLERANCE)
     for one, member in zip(alone, members, strict=True):
         for p, q in zip(one.parameters(), member.parameters(), strict=True):
             torch.testing.assert_close(q, p, rtol=1e-4, atol=1e-5)
@@ -184,6 +211,32 @@ def test_objectives_that_differ_are_computed_apart() -> None:
     outputs_MBK, y_MB = torch.randn(3, 6, 7), torch.randint(7, (3, 6))
     expected = [one.loss(z, y) for one, z, y in zip((plain, smooth, plain), outputs_MBK, y_MB, strict=True)]
     torch.testing.assert_close(stack.losses(outputs_MBK, y_MB.flatten()), torch.stack(expected))
+
+
+SMOOTH = [objective_of("classification", 7, "cross_entropy", label_smoothing=s) for s in (0.0, 0.3, 0.1)]
+SMOOTH_ANSWER = objective_of("binary", 1, "bce", label_smoothing=0.2)
+SLOPED = {
+    "classes": ([SMOOTH[0]] * 3, 7, torch.arange(24) % 7),
+    "smoothed classes": (SMOOTH, 7, torch.arange(24) % 7),
+    "margins": ([CASES["margins"][0]] * 3, 4, torch.arange(24) % 4),
+    "yes or no": ([CASES["yes or no"][0]] * 3, 1, (torch.arange(24) % 2).float()[:, None]),
+    "smoothed answers": ([SMOOTH_ANSWER] * 3, 1, (torch.arange(24) % 2).float()[:, None]),
+    "numbers": ([CASES["numbers"][0]] * 3, 2, torch.randn(24, 2)),
+}
+
+
+@pytest.mark.parametrize("name", SLOPED)
+def test_losses_and_their_slopes_are_those_of_autograd(name: str) -> None:
+    objectives, width, target = SLOPED[name]
+    stack = StackedObjective()
+    stack.resize(objectives, [id(one) for one in objectives])
+    outputs_MBK = 3 * torch.randn(3, 8, width, generator=torch.Generator().manual_seed(0))
+    losses_M, slopes_MBK = stack.slopes(outputs_MBK, target)
+    for row, objective in enumerate(objectives):
+        z_BK = outputs_MBK[row].clone().requires_grad_()
+        loss = objective.loss(z_BK, target[8 * row : 8 * row + 8])
+        torch.testing.assert_close(losses_M[row], loss.detach())
+        torch.testing.assert_close(slopes_MBK[row], torch.autograd.grad(loss, z_BK)[0])
 
 
 @pytest.mark.parametrize(
