@@ -17,7 +17,7 @@ class SearchScreen:
     """Is told how a search goes, and prints it."""
 
     def __init__(self, *, quiet: bool = False, json: bool = False, stream: TextIO | None = None) -> None:
-        self._quiet, self._json, self._stream = quiet, json, stream or sys.stdout
+        self._quiet, self._json = quiet, json
         self.progress = Progress(quiet=quiet, json=json, stream=stream, unit="epoch")
         self._table: TrialLines | None = None
         self._epochs = 0  # that each network is trained
@@ -31,7 +31,7 @@ class SearchScreen:
             self._emit("search", path=str(folder.path), space=header["space"], budget=folder.budget)
             return
         if not self._quiet:
-            print_data_summary(header.get("summary") or {}, header.get("data") or {}, stream=self._stream)
+            print_data_summary(header.get("summary") or {}, header.get("data") or {}, stream=self.progress.stream)
         self._write(heading_lines(header, folder.budget))
         table = TrialTable(header, [{"kind": "member", **row} for row in rows])
         self._table = TrialLines(table)
