@@ -7,6 +7,6 @@ lone.py         one member, by the loop that trains a single network
 memory.py       what a lack of memory looks like, which fails a member and nobody else
 one_by_one.py   the plainest executor, and the measure of the others
 processes.py    members in worker processes; worker.py is what runs there
-on_ray.py       members on a Ray cluster, here or elsewhere
+on_ray.py       members on a Ray cluster, to which ray_cluster.py connects
 shared_data.py  data sets that processes read at one place in memory
 """

@@ -8,9 +8,10 @@ from limpid.errors import ConfigError, nearest
 from limpid.population.choice import Tell, train_by_choice
 from limpid.population.ground import Ground
 from limpid.population.host import Host
-from limpid.population.on_ray import require_ray, train_on_ray
+from limpid.population.on_ray import train_on_ray
 from limpid.population.one_by_one import train_one_by_one
 from limpid.population.processes import train_in_processes
+from limpid.population.ray_cluster import require_ray
 from limpid.population.stack import train_stacked
 from limpid.training.signals import StopRequest
 

@@ -1,22 +1,15 @@
 """Members on a Ray cluster: one that is started here for the occasion, or any that can be reached.
 
 The data are put into the cluster's store once. As many actors as the cluster has CPUs train members one after another,
-each with one thread; an actor says what a worker process says, and waits for the answer in the same way. A member whose
-actor is lost (its machine, its memory) is trained once more from its beginning, elsewhere; the host hears no epoch
-twice. Lost again, it has failed.
+each with one thread, or fewer where members ask for several; an actor says what a worker process says, and waits for
+the answer in the same way. A member whose actor is lost (its machine, its memory) is trained once more from its
+beginning, elsewhere; the host hears no epoch twice. Lost again, it has failed.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import logging
-import os
-import signal
-import socket
 import threading
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
@@ -24,20 +17,17 @@ from typing import Any
 import numpy as np
 
 from limpid.data.dataset import Dataset
-from limpid.device import usable_cores
-from limpid.errors import ConfigError, LimpidError, MissingExtra, Stopped
+from limpid.errors import LimpidError, Stopped
 from limpid.population.ground import Ground
 from limpid.population.host import Host
 from limpid.population.member import Member, Outcome
+from limpid.population.ray_cluster import cluster, require_ray
 from limpid.population.shared_data import pack, unpack, without_test
 from limpid.population.worker import Bench
 from limpid.training.signals import StopRequest
 
 POLL_SECONDS = 0.1  # between looks at a request to stop
-ANSWER_SECONDS = 5.0  # a cluster that takes no connection within this is not there; Ray itself would try for minutes
 TRIES = 2  # a worker that is lost twice is likely lost by what it does
-# Ray reports its use over the network, and advises on the terminal, unless told otherwise.
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
 def train_on_ray(host: Host, ground: Ground, *, stop: StopRequest | None = None, address: str | None = None) -> None:
@@ -56,18 +46,12 @@ def train_on_ray(host: Host, ground: Ground, *, stop: StopRequest | None = None,
         Stopped: `stop` asked for it; members in training are given up.
     """
     require_ray()
-    with _cluster(address) as is_local:
+    with cluster(address) as is_local:
         crew = _Crew(is_local)
         try:
             _train(host, ground, crew, stop)
         finally:
             crew.dismiss()
-
-
-def require_ray() -> None:
-    """Raise MissingExtra, which says how to get it, unless Ray can be imported."""
-    if importlib.util.find_spec("ray") is None:
-        raise MissingExtra("Training on Ray needs a package that is not installed: pip install 'limpid[ray]'.")
 
 
 class Seat:
@@ -111,6 +95,10 @@ class _Task:
     begun: int = 0
     heard: int = 0
 
+    @property
+    def threads(self) -> int:
+        return self.member.config.training.threads or 1
+
 
 class _Crew:
     """Actors of the cluster, and what they are waited for."""
@@ -119,14 +107,21 @@ class _Crew:
         import ray
 
         self._ray, self._is_local = ray, is_local
-        self.size = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self._cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self._latest = 1  # threads of the member that was begun last
         self._seat = ray.remote(num_cpus=1, max_restarts=0)(Seat)
         self._idle: list[Any] = []
         self._boxes: dict[int, tuple[Dataset, int, list[Any]]] = {}
         self.tasks: dict[Any, _Task] = {}  # by the reference to what the actor will say next
 
+    @property
+    def has_room(self) -> bool:
+        """Whether another member like the latest would find CPUs."""
+        return not self.tasks or sum(task.threads for task in self.tasks.values()) + self._latest <= self._cpus
+
     def begin(self, task: _Task) -> None:
         """Hand a member to an idle actor, or to a new one."""
+        self._latest = task.threads
         task.actor = self._idle.pop() if self._idle else self._seat.remote()
         task.begun += 1
         _, number, box = self._box(task.dataset)
@@ -170,7 +165,7 @@ class _Crew:
 
 def _train(host: Host, ground: Ground, crew: _Crew, stop: StopRequest | None) -> None:
     while True:
-        while len(crew.tasks) < crew.size and (member := host.next()) is not None:
+        while crew.has_room and (member := host.next()) is not None:
             try:
                 dataset = ground.dataset(member.config)
             except LimpidError as error:
@@ -205,67 +200,3 @@ def _attend(task: _Task, said: Any, crew: _Crew, host: Host) -> None:
         return
     task.heard = row["epoch"]
     crew.go_on(task, host.epoch(task.member, row, valid_row))
-
-
-@contextmanager
-def _cluster(address: str | None) -> Iterator[bool]:
-    """Be connected to a cluster; whether it was started here. Left as it was found: connected, running, or neither."""
-    import ray
-    import ray._private.worker as driver
-
-    if ray.is_initialized() and address is None:
-        yield False
-        return
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
-    is_local = address == "local"
-    if not is_local:
-        _refuse_silence(address)
-    start: dict[str, Any] = {"num_cpus": usable_cores(), "include_dashboard": False} if is_local else {}
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    with _environment(QUIET):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # of a client that waits; the error says so
-                ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **start)
-        except (RuntimeError, ValueError, OSError) as error:
-            raise ConfigError(
-                f"on={address}: Ray does not connect. {error} (Where the cluster asks for a token, set "
-                "RAY_AUTH_MODE=token.)"
-            ) from None
-        if on_sigterm is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts one of its own there
-        driver._worker_logs_enabled = False  # as Ray's debugger does; what a cluster prints has no public switch
-        try:
-            yield is_local
-        finally:
-            ray.shutdown()  # leaves a cluster that was not started here
-            driver._worker_logs_enabled = True
-
-
-@contextmanager
-def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables as wanted; when the block is left, as before, RAY_AUTH_MODE too, which Ray sets."""
-    before = {name: os.environ.get(name) for name in (*wanted, "RAY_AUTH_MODE")}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-
-
-def _refuse_silence(address: str) -> None:
-    """Raise ConfigError where nothing takes connections at `host:port`."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not (host and port.isdigit()):
-        raise ConfigError(
-            f"on={address} is no address. Expected ray://host:port or host:port, or ray for a cluster here."
-        )
-    try:
-        socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise ConfigError(
-            f"on={address}: no Ray cluster answers there ({error}). Start one with `ray start --head`, or use on=ray."
-        ) from None

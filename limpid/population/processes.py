@@ -45,7 +45,8 @@ def train_in_processes(host: Host, ground: Ground, *, stop: StopRequest | None =
         host: asks for members, and hears of them in the order in which they come.
         ground: the data, read here, once.
         stop: asked several times a second whether to leave.
-        jobs: members at a time; None: as many as this process may use cores.
+        jobs: members at a time, at most; None: as many as this process may use cores. Fewer, where members ask for so
+            many threads that there would be more of them than cores: they would wait for one another at every step.
 
     Raises:
         Stopped: `stop` asked for it; members in training are given up.
@@ -102,6 +103,7 @@ class _Crew:
         self._size, self._folder = size, folder
         self._threads = threads_each(size)
         self._workers: list[_Worker] = []
+        self._latest = self._threads  # threads of the member that was begun last
 
     def __enter__(self) -> _Crew:
         if self._context.get_start_method() == "forkserver":
@@ -127,10 +129,15 @@ class _Crew:
 
     @property
     def has_room(self) -> bool:
-        return len(self.busy) < self._size
+        """Whether another member like the latest would find a worker and cores."""
+        busy = self.busy
+        threads = sum(self._threads_of(worker.member) for worker in busy if worker.member is not None)
+        cores = max(usable_cores(), self._size)
+        return not busy or (len(busy) < self._size and threads + self._latest <= cores)
 
     def train(self, member: Member, laid: Laid) -> None:
         """Hand a member to an idle worker, or to a new one."""
+        self._latest = self._threads_of(member)
         for worker in [worker for worker in self._workers if worker.member is None]:
             with suppress(OSError):
                 worker.connection.send((member, laid))
@@ -153,6 +160,9 @@ class _Crew:
         worker.connection.close()
         _see_off(worker.process)
         return worker.process.exitcode  # type: ignore[no-any-return]
+
+    def _threads_of(self, member: Member) -> int:
+        return member.config.training.threads or self._threads
 
     def _hire(self) -> _Worker:
         ours, theirs = self._context.Pipe()

@@ -16,6 +16,7 @@ import torch
 from limpid.config import Config
 from limpid.config_reader import with_options
 from limpid.data.dataset import ResidentRows
+from limpid.population import processes
 from limpid.population.executors import train_population
 from limpid.population.ground import Ground
 from limpid.population.host import Listed
@@ -144,3 +145,32 @@ def test_threads_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [threads_each(jobs) for jobs in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert [threads_each(jobs) for jobs in (1, 2, 3, 8, 20)] == [3, 3, 2, 1, 1]
+
+
+def test_members_with_threads_of_their_own_do_not_crowd_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limpid.population.processes.usable_cores", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+    def most_at_once(jobs: int, threads: int | None) -> int:
+        crew = processes._Crew(jobs, "")
+        asked = member(0, training__threads=threads)
+        while crew.has_room:
+            monkeypatch.setattr(crew, "_latest", crew._threads_of(asked))
+            if not crew.has_room:
+                break
+            crew._workers.append(processes._Worker(None, None, asked))  # type: ignore[arg-type]
+        return len(crew.busy)
+
+    assert [most_at_once(4, threads) for threads in (None, 1, 2, 3, 4, 9)] == [4, 4, 2, 1, 1, 1]
+    assert [most_at_once(2, threads) for threads in (None, 1, 2, 4)] == [2, 2, 2, 1]
+    assert most_at_once(8, None) == 8
+
+
+def test_an_error_of_the_host_ends_the_workers() -> None:
+    class Broken(Listed):
+        def epoch(self, member: Member, row: Any, valid_row: Any) -> bool:
+            raise OSError("the host's own mistake")
+
+    with pytest.raises(OSError, match="own mistake"):
+        train_in_processes(Broken([member(0), member(1)]), Ground(), jobs=2)
+    assert multiprocessing.active_children() == []
