@@ -19,7 +19,7 @@ LIKELY_BEST = Threshold(
     "samplers that learn do better",
 )
 FEASIBLE = Threshold(
-    0.5, "share of trials that ended with a figure", "ours", "a space that is half barren can be meant"
+    0.5, "share of trials that ended better than knowing nothing", "ours", "a space that is half barren can be meant"
 )
 SPREAD = Threshold(
     4.0, "largest over smallest batch size", "ours: the best rate moves by 2 to 4 with it", "by linear or root scaling"
@@ -37,7 +37,8 @@ def under_sampled(evidence: Evidence) -> Verdict | None:
     done = len(trials.ranked)
     tried = [trial for trial in trials.searched if trial.state != "pruned"]
     share = 1 - 0.05 ** (1 / done) if done else 1.0
-    feasible = done / len(tried) if tried else 1.0
+    sound = [trial for trial in tried if trials.has_learned(trial)]
+    feasible = len(sound) / len(tried) if tried else 1.0
     numbers = {"trials": len(trials.searched), "finished": done, "likely_best": share, "feasible": feasible}
     if not trials.ended or _exhausted(trials):
         return Verdict(numbers)
@@ -45,8 +46,9 @@ def under_sampled(evidence: Evidence) -> Verdict | None:
     likely = 1 - 0.05 ** (1 / judged) if judged else 1.0
     findings = []
     if len(tried) >= FEWEST and feasible < FEASIBLE.value:
-        reasons = statistics.mode(_short(trial.reason) for trial in tried if not trial.has_figure)
-        text = f"{len(tried) - done} of {len(tried)} trials ended without a figure, most of them: {reasons}"
+        lost = [trial for trial in tried if trial not in sound]
+        reason = statistics.mode("they learned nothing." if t.has_figure else _short(t.reason) for t in lost)
+        text = f"{len(lost)} of {len(tried)} trials failed, or ended no better than knowing nothing; most: {reason}"
         findings.append(_warning(text, feasible, FEASIBLE, len(tried), remedy=_where_they_fail(trials)))
     elif likely > LIKELY_BEST.value:
         count, knobs = f"{judged} trial{'s' * (judged != 1)}", len(trials.knobs)

@@ -55,13 +55,17 @@ def trial_broke(trial: Trial) -> bool:
 
 
 def failing_side(trials: TrialTable) -> tuple[Range, float, float] | None:
-    """The rate above which training breaks down, the middle of the gap there, and how cleanly it divides; or None."""
+    """The rate, the value above which training breaks down or learns nothing, and how cleanly that divides; or None."""
     for knob in trials.knobs:
         if knob.path not in RATES:
             continue
         mine = [trial for trial in trials.searched if isinstance(trial.params.get(knob.path), int | float)]
-        broken = sorted(trial.params[knob.path] for trial in mine if trial_broke(trial))
-        sound = sorted(trial.params[knob.path] for trial in mine if trial.state in ("finished", "pruned"))
+        best = next((trial.params[knob.path] for trial in active(trials.ranked, knob.path)), math.inf)
+        lost = [trial for trial in mine if trial.has_figure and not trials.has_learned(trial)]
+        above = [trial for trial in lost if trial.params[knob.path] > best]  # those below it learn too slowly
+        broken = sorted(trial.params[knob.path] for trial in (*filter(trial_broke, mine), *above))
+        ended = [trial for trial in mine if trial.state in ("finished", "pruned") and trial not in lost]
+        sound = sorted(trial.params[knob.path] for trial in ended)
         if len(broken) < FEW_BROKEN or not sound:
             continue
         pairs = [(one > other) + 0.5 * (one == other) for one in broken for other in sound]

@@ -19,6 +19,7 @@ from typing import Any
 
 Row = Mapping[str, Any]
 
+FEW_ROWS = 200  # of a validation split, where the record does not say
 FINAL = "final"  # the stage in which the best trials are trained again from fresh seeds
 
 
@@ -216,6 +217,27 @@ class TrialTable:
         """Trials that finished with a figure, best first; of equals the earlier."""
         done = [trial for trial in self.searched if trial.has_figure]
         return tuple(sorted(done, key=lambda trial: (-self.goodness(trial.figure), trial.number)))
+
+    @cached_property
+    def chance(self) -> float | None:
+        """The metric of knowing nothing but how frequent each class is; None where that cannot be told."""
+        counts = [count for count in (self.header.get("data") or {}).get("class_counts") or () if count > 0]
+        if len(counts) < 2 or (self.header.get("data") or {}).get("task") not in ("classification", "binary"):
+            return None
+        shares = [count / sum(counts) for count in counts]
+        if self.metric == "accuracy":
+            return max(shares)
+        own = self.metric == "loss" and self.option("objective.loss") in (None, "auto", "cross_entropy")
+        return -sum(share * math.log(share) for share in shares) if own else None
+
+    def has_learned(self, trial: Trial) -> bool:
+        """Whether a trial finished, with a figure better than that of knowing nothing: by a fiftieth of a loss, by two
+        standard errors of an accuracy over the validation rows, but no more than a fifth of what there is to learn."""
+        if not trial.has_figure or self.chance is None:
+            return trial.has_figure
+        p, rows = self.chance, (self.header.get("data") or {}).get("num_valid") or FEW_ROWS
+        least = min(2 * math.sqrt(p * (1 - p) / rows), (1 - p) / 5) if self.metric == "accuracy" else 0.02 * p
+        return self.goodness(trial.figure) > self.goodness(p) + least
 
     @cached_property
     def finalists(self) -> tuple[Finalist, ...]:

@@ -240,7 +240,7 @@ def _sort_key(value: Any) -> Any:
 def _how(table: TrialTable) -> list[tuple[str, str]]:
     """How the search was made."""
     header = table.header
-    pairs = [
+    pairs: list[tuple[str, Any]] = [
         ("judged by", f"validation {label(table.metric)}, {'higher' if table.higher_is_better else 'lower'} is better")
     ]
     pairs += [("trials asked for", table.budget), ("sampler", header.get("sampler")), ("pruner", header.get("pruner"))]
@@ -258,7 +258,8 @@ def _figures(table: TrialTable) -> dict[str, Row]:
             drawn[name] = {"figure": one, "title": title, "caption": caption, "group": group}
 
     best = table.best_trial
-    said = f"Best: trial {best.number} with {_shown(table, best.figure)}." if best else ""
+    who = "Winner" if table.winner else "Best so far"
+    said = f"{who}: trial {best.number} with {_shown(table, best.figure)}." if best else ""
     put("course", "course", search_figures.course_figure(table), "Trial by trial", said)
     curves = search_figures.curves_figure(table)
     put("curves", "course", curves, "Learning curves of the trials", "Bold: the trials that the finalists come from.")

@@ -142,6 +142,22 @@ def test_what_ends_without_a_figure_is_told_by_its_reason() -> None:
     assert "It does not fit in memory" in finding.symptom
 
 
+def test_trials_that_learn_nothing_count_as_broken() -> None:
+    """Ten equal classes: 10 % right is knowing nothing. At high rates trials end there, with a figure and no NaN."""
+    data = {"task": "classification", "class_counts": [100] * 10}
+    sweep = Sweep(surface=lambda p: 0.9 + 0.03 * rate(p) if rate(p) < -2.8 else 0.1, budget=40, header={"data": data})
+    for seed in SEEDS:
+        diagnosis = judge(sweep.evidence(seed))
+        assert "H02" in warned(diagnosis)
+        assert diagnosis.statistics["H04"]["edge"] == pytest.approx(10**-2.8, rel=0.5)
+        (finding,) = [f for f in diagnosis.findings if f.code == "H02"]
+        assert "most: they learned nothing" in finding.symptom
+        assert "optim.lr: end below" in finding.remedy
+    assert sum("H04" in warned(judge(sweep.evidence(seed))) for seed in range(10)) >= 8
+    unknown = replace(sweep, header={})
+    assert not {"H02", "H04"} & warned(judge(unknown.evidence(0)))
+
+
 def test_a_metric_that_is_to_fall_is_turned_round() -> None:
     """The same search told as a loss: everything found must be found again."""
     sweep = SICK["range ends below the best"][1]
