@@ -89,24 +89,26 @@ def test_a_host_may_wait_for_an_outcome_before_it_asks_for_more() -> None:
     assert sorted(host.outcomes) == [0, 1, 2]
 
 
-def test_a_killed_worker_fails_its_member_alone() -> None:
-    class Murderous(Listed):
-        killed = False
+def test_a_killed_worker_fails_its_member_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    speaking: list[processes._Worker] = []
+    attend = processes._attend
 
+    def note(worker: processes._Worker, crew: processes._Crew, host: Any) -> None:
+        speaking[:] = [worker]
+        attend(worker, crew, host)
+
+    class Murderous(Listed):
         def epoch(self, member: Member, row: Any, valid_row: Any) -> bool:
-            if not self.killed and member.number == 1:
-                self.killed = True
-                victim = next(child for child in multiprocessing.active_children() if child.pid)
-                os.kill(victim.pid or 0, signal.SIGKILL)
-                victim.join()
+            if member.number == 1 and row["epoch"] == 2:
+                os.kill(speaking[0].process.pid, signal.SIGKILL)
+                speaking[0].process.join()
             return True
 
-    host = Murderous([member(i, epochs=5) for i in range(5)])
+    monkeypatch.setattr(processes, "_attend", note)
+    host = Murderous([member(i, epochs=3) for i in range(5)])
     train_in_processes(host, Ground(), jobs=2)
-    failed = [outcome for outcome in host.outcomes.values() if outcome.state == "failed"]
-    assert len(host.outcomes) == 5
-    assert len(failed) == 1
-    assert "killed (SIGKILL), most likely because the machine ran out of memory" in failed[0].reason
+    assert [host.outcomes[i].state for i in range(5)] == ["finished", "failed", "finished", "finished", "finished"]
+    assert "killed (SIGKILL), most likely because the machine ran out of memory" in host.outcomes[1].reason
     assert multiprocessing.active_children() == []
 
 
