@@ -5,7 +5,7 @@ imports them itself. They read the data at one place in memory, and tell of ever
 their host decides as it would in one process. What kills a worker is the affair of its member alone: the member has
 failed, a new worker takes the place. When the owner ends, however it ends, so do its workers.
 
-What it costs, in seconds of a Zen 5 core with torch 2.15: 1.9 for the server, once for a program and while the data
+What it costs, in seconds of a Xeon core with torch 2.15: 1.9 for the server, once for a program and while the data
 are read; 0.06 for a worker (and 17 MB that it shares with nobody); 0.002 for a member and 0.0003 for an epoch.
 """
 
