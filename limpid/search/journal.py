@@ -8,7 +8,8 @@ are the same, so that optuna and its dashboard open the file while the search ru
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ class Journal(BaseJournalBackend):
         data = path.read_bytes() if path.exists() else b""
         whole = data.rfind(b"\n") + 1
         self._operations = [_read(line, f"{path}, line {i}") for i, line in enumerate(data[:whole].splitlines(), 1)]
+        self._held: list[bytes] | None = None  # lines that wait for the end of `at_once`
         self._file = AppendFile(path)
         if whole < len(data):
             self._file.cut(whole)
@@ -41,8 +43,23 @@ class Journal(BaseJournalBackend):
 
     def append_logs(self, logs: list[Operation]) -> None:
         lines = [json.dumps(log, separators=(",", ":")) for log in logs]
-        self._file.append("".join(f"{line}\n" for line in lines).encode())
+        text = "".join(f"{line}\n" for line in lines).encode()
+        if self._held is None:
+            self._file.append(text)
+        else:
+            self._held.append(text)
         self._operations += [json.loads(line) for line in lines]
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """While open, operations are held back, and then written together: a killed process leaves all or none."""
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            if held:
+                self._file.append(b"".join(held))
 
     def close(self) -> None:
         self._file.close()

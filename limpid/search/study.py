@@ -70,8 +70,9 @@ class Study:
         return self.sampler.ready(self._study)
 
     def ask(self) -> Asked:
-        """The next trial."""
-        return self._asked(self._study.ask())
+        """The next trial, with all its values or not at all."""
+        with self._journal.at_once():
+            return self._asked(self._study.ask())
 
     def _asked(self, trial: Trial, *, ended: bool = False) -> Asked:
         if not ended:

@@ -171,6 +171,8 @@ def test_what_the_terminal_prints(limpid: Callable[..., Any], tmp_path) -> None:
     assert any(line.startswith("winner: trial ") and "mean of 2 seeds, 95 % interval" in line for line in lines)
     assert any(line.startswith("test accuracy ") for line in lines)
     assert "\x1b" not in done.out, "no bar where nobody looks at a screen"
+    assert lines[-1] == "report s/report.html"
+    assert (tmp_path / "s" / "report.html").is_file()
     shown = limpid("tune", "--show", "s")
     assert shown.code == 0
     assert shown.out.splitlines()[-1] == done.out.splitlines()[-1]

@@ -120,6 +120,32 @@ def test_killed_again_and_again(tmp_path, whole: SearchResult) -> None:
     assert told(search) == told(whole)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("sampler", "pruner"),
+    [("tpe", "median"), ("gp", "none"), ("cma-es", "median"), ("evolution", "median"), ("two-stage", "none")],
+)
+def test_samplers_that_learn_go_on_as_they_would_have(tmp_path, sampler: str, pruner: str) -> None:
+    space = {**SPACE, "training": {"batch_size": {"choices": [8, 16]}}}
+    asked = {**ASKED, "space": space, "budget": 14, "seeds": 1, "sampler": sampler, "pruner": pruner}
+    small = {**SMALL, "epochs": 4}
+    plain = limpid.tune("moons", **asked, **small, out=str(tmp_path / "whole"))
+    moment, out = 25, tmp_path / "search"
+    die_at(moment)
+    with pytest.raises(Killed):
+        limpid.tune("moons", **asked, **small, out=str(out))
+    for _ in range(50):
+        die_at(moment)
+        try:
+            search = limpid.tune(resume=out, on="one-by-one")
+            break
+        except Killed:
+            moment += 1
+    told = [[(row["params"], row["state"], row["figures"]) for row in one.trials] for one in (plain, search)]
+    assert told[0] == told[1]
+    assert search.best == plain.best
+
+
 def test_what_was_in_training_keeps_its_number_and_values(tmp_path) -> None:
     class Dying(Silence):
         def trial(self, row: Any, *, best: bool) -> None:
