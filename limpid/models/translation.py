@@ -22,8 +22,10 @@ from torch import Tensor, nn
 from limpid.errors import ModelError
 from limpid.spec import UNKNOWN, DataSpec
 
-SAME = ("kind", "task", "output_shape", "num_outputs", "classes", "target_names", "category_names")
+SAME = ("kind", "task", "output_shape", "num_outputs", "classes", "target_names")
 Column = Mapping[str, Any]
+Feature = tuple[int, float, int, float]  # of the joint encoding: place, shift, place of its indicator or -1, fill
+Table = tuple[int, list[int]]  # place of a code column in the joint encoding, and the own code of each of its codes
 
 
 class Translated(nn.Module):
@@ -41,13 +43,13 @@ class Translated(nn.Module):
         super().__init__()
         self.network = network
         numbers, tables = _encodings(own, joint)
-        rows: list[Any] = [None] * 4 if numbers is None else list(zip(*numbers, strict=True))
+        rows: list[Any] = [None] * 4 if numbers is None else list(zip(*numbers, strict=True)) or [()] * 4
         names = {"take_F": torch.int64, "shift_F": torch.float32, "missing_F": torch.int64, "fill_F": torch.float32}
         for (name, dtype), values in zip(names.items(), rows, strict=True):
             self.register_buffer(name, None if values is None else torch.tensor(values, dtype=dtype), persistent=False)
-        for place, table in enumerate(tables):
+        self.code_places = None if numbers is None else [place for place, _ in tables]
+        for place, table in tables:
             self.register_buffer(f"table_{place}", torch.tensor(table), persistent=False)
-        self.num_tables = len(tables)
         tokens = _tokens(own, joint) if own.kind == "text" else None
         self.register_buffer("tokens_V", None if tokens is None else torch.tensor(tokens), persistent=False)
         gain = offset = None
@@ -64,9 +66,9 @@ class Translated(nn.Module):
             x = torch.where(missing_BF, self.fill_F, x[:, self.take_F] + self.shift_F)
         if self.tokens_V is not None:
             x = self.tokens_V[x]
-        if self.num_tables:
-            (codes_BC,) = rest
-            rest = (torch.stack([getattr(self, f"table_{c}")[codes_BC[:, c]] for c in range(self.num_tables)], dim=1),)
+        if self.code_places is not None and rest:
+            codes = [getattr(self, f"table_{c}")[rest[0][:, c]] for c in self.code_places]
+            rest = (torch.stack(codes, dim=1),) if codes else ()
         outputs: Tensor = self.network(x, *rest)
         return outputs if self.gain_T is None else outputs * self.gain_T + self.offset_T
 
@@ -116,7 +118,7 @@ def _target(spec: DataSpec) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return spec.target_mean, tuple(std if std > 0 else 1.0 for std in spec.target_std)
 
 
-def _encodings(own: DataSpec, joint: DataSpec) -> tuple[list[tuple[int, float, int, float]] | None, list[list[int]]]:
+def _encodings(own: DataSpec, joint: DataSpec) -> tuple[list[Feature] | None, list[Table]]:
     """(take, shift, missing, fill) of each number feature, -1 where no cell is missing; the table of each code column.
 
     None where the encodings are the same.
@@ -132,17 +134,18 @@ def _encodings(own: DataSpec, joint: DataSpec) -> tuple[list[tuple[int, float, i
 
 def _translate(
     mine: Mapping[str, Any], theirs: Mapping[str, Any], place: Mapping[str, int]
-) -> tuple[list[tuple[int, float, int, float]], list[list[int]]]:
+) -> tuple[list[Feature], list[Table]]:
     known = {column["name"]: column for column in theirs["columns"]}
-    numbers: list[tuple[int, float, int, float]] = []
-    tables: list[list[int]] = []
+    numbers: list[Feature] = []
+    tables: list[Table] = []
+    categories = [column["name"] for column in theirs["columns"] if column["type"] == "category"]
     for column in mine["columns"]:
         other = known.get(column["name"])
         if other is None or other["type"] != column["type"]:
             raise ModelError(
                 f"Members cannot answer as one: column {column['name']!r} is read as a {column['type']} by one of "
                 f"them, and {'not at all' if other is None else 'as a ' + other['type']} by their ensemble. Declare "
-                f"its type: data.types, or --types {column['name']}=TYPE."
+                f"its type (--types {column['name']}=TYPE), or leave it out (--drop {column['name']})."
             )
         if column["type"] != "category":
             numbers += _features(column, other, place)
@@ -151,11 +154,12 @@ def _translate(
             numbers += [(place[f"{column['name']}={value}"], 0.0, -1, 0.0) for value in column["values"]]
         elif column["type"] == "category":
             code = {value: number for number, value in enumerate(column["values"], 1)}
-            tables.append([0, *(code.get(value, 0) for value in known[column["name"]]["values"])])
+            table = [0, *(code.get(value, 0) for value in known[column["name"]]["values"])]
+            tables.append((categories.index(column["name"]), table))
     return numbers, tables
 
 
-def _features(own: Column, joint: Column, place: Mapping[str, int]) -> Iterator[tuple[int, float, int, float]]:
+def _features(own: Column, joint: Column, place: Mapping[str, int]) -> Iterator[Feature]:
     """The features of a number, boolean or date column: the first is its value, the last may be its indicator."""
     date = own["type"] == "date"
     indicator = place[f"{own['name']} missing"] if joint["indicator"] else -1

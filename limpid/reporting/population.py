@@ -13,6 +13,8 @@ from limpid.reporting.intervals import mean_interval
 from limpid.reporting.reading import Reading, Row
 from limpid.reporting.text import SHARES
 
+FROM_ZERO = {"f1", "macro_f1", "auc"}  # to one, and printed as they are
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -31,7 +33,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float], name: str = "") -> Spread:
-        """Of at least one figure; the interval of shares stays between 0 and 1."""
+        """Of at least one figure; the interval stays within what the figure can be."""
         import numpy as np
 
         values_M = np.asarray(values, dtype=np.float64)
@@ -39,8 +41,8 @@ class Spread:
         if len(values_M) > 1:
             low, high = mean_interval(values_M)
             deviation = float(values_M.std(ddof=1))
-            if name in SHARES:
-                low, high = max(low, 0.0), min(high, 1.0)
+            low = max(low, 0.0) if name in SHARES | FROM_ZERO else low
+            high = min(high, 1.0) if name in SHARES | FROM_ZERO | {"r2"} else high
         return cls(
             len(values_M), float(values_M.mean()), deviation, low, high, float(values_M.min()), float(values_M.max())
         )

@@ -138,6 +138,19 @@ def test_what_has_no_translation_is_refused(table: Path) -> None:
     other = spec.model_copy(update={"classes": ("low", "high")})
     with pytest.raises(ModelError, match="classes of one is"):
         translated(torch.nn.Identity(), other, spec)
+    shuffled = dict(spec.preparation["encoder"])
+    shuffled["columns"] = [column for column in shuffled["columns"] if column["name"] != "colour"]
+    fewer = spec.model_copy(update={"preparation": {**spec.preparation, "encoder": shuffled}, "cardinalities": ()})
+    with pytest.raises(ModelError, match=r"'colour' is read as a category.*not at all by their.*--drop colour"):
+        translated(torch.nn.Identity(), spec, fewer)
+
+    class Takes(torch.nn.Module):
+        def forward(self, x: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+            assert not rest, "a member that has dropped the only category gets no codes"
+            return x[:, :1]
+
+    numbers, codes = torch.zeros(2, len(spec.feature_names)), torch.ones(2, 1, dtype=torch.int64)
+    assert translated(Takes(), fewer, spec)(numbers, codes).shape == (2, 1)
     columns = [dict(column) for column in spec.preparation["encoder"]["columns"]]
     columns[1]["type"] = "category"
     changed = {**spec.preparation, "encoder": {**spec.preparation["encoder"], "columns": columns}}
