@@ -105,7 +105,9 @@ class Trials:
             return False
         if valid_row is None:
             return True
-        return self._study.report(member.number, valid_row["epoch"], valid_row[self._folder.plan.metric])
+        goes_on = self._study.report(member.number, valid_row["epoch"], valid_row[self._folder.plan.metric])
+        # A trial that has had all its epochs is not let go: it has its figure.
+        return goes_on or valid_row["epoch"] >= (member.config.training.epochs or self._folder.plan.epochs)
 
     def done(self, member: Member, outcome: Outcome) -> None:
         metric = self._folder.plan.metric

@@ -20,7 +20,10 @@ FEW = 10
 
 
 class TwoStage(Sampler):
-    """Random points of the space, then random points of the space around the best of them."""
+    """Random points of the space, then random points of the space around the best of them.
+
+    Where a pruner left fewer than two to three to finish, those count too that it let go last.
+    """
 
     name = "two-stage"
 
@@ -39,7 +42,9 @@ class TwoStage(Sampler):
 
     def tightened(self, study: Study) -> Space:
         """The space of the second stage; that of the first where no trial of it finished."""
-        best = best_trials(self.seen(study, self.first), study.direction, kept(self.first))
+        trials, count = self.seen(study, self.first), kept(self.first)
+        best = best_trials(trials, study.direction, count)
+        best += nearly_best(trials, study.direction)[: count - len(best)]
         if not best:
             return self.space
         return self.space.tightened([self.space.params_of(trial) for trial in best], self.shrink)
@@ -53,6 +58,14 @@ def first_stage(budget: int) -> int:
 def kept(num_trials: int) -> int:
     """How many of the best the second stage is tightened around."""
     return KEPT if num_trials >= FEW else KEPT - 1
+
+
+def nearly_best(trials: Sequence[FrozenTrial], direction: StudyDirection) -> list[FrozenTrial]:
+    """Trials that a pruner let go, those that it kept longest first; by their last figure."""
+    sign = -1.0 if direction == StudyDirection.MAXIMIZE else 1.0
+    let_go = [trial for trial in trials if trial.state == TrialState.PRUNED and trial.intermediate_values]
+    last = {trial.number: max(trial.intermediate_values) for trial in let_go}
+    return sorted(let_go, key=lambda t: (-last[t.number], sign * t.intermediate_values[last[t.number]], t.number))
 
 
 def best_trials(trials: Sequence[FrozenTrial], direction: StudyDirection, count: int) -> list[FrozenTrial]:

@@ -83,6 +83,26 @@ def test_failed_and_pruned_trials_count_but_nothing_is_tightened_around_them() -
     assert sampler.stage(2) == "tightened"
 
 
+def test_where_few_finish_those_count_that_were_let_go_last() -> None:
+    sampler = build_sampler("two-stage", 0, SPACE, 8)
+    assert isinstance(sampler, TwoStage)
+    study = optuna.create_study(sampler=sampler)
+    figures = [
+        {1: 0.2},
+        {1: 0.5, 2: 0.4},
+        {1: 0.5, 2: 0.3},
+        None,
+    ]  # of a loss: the last finished, the others were let go
+    for reported in figures:
+        trial = study.ask()
+        SPACE.ask(trial)
+        for epoch, figure in (reported or {}).items():
+            trial.report(figure, epoch)
+        study.tell(trial, *((None, TrialState.PRUNED) if reported else (0.35, None)))
+    first = [drawn(SPACE, 0, number) for number in range(4)]
+    assert sampler.tightened(study) == SPACE.tightened([first[3], first[2]])
+
+
 def test_budgets_are_halved_and_small_ones_keep_two() -> None:
     assert [first_stage(budget) for budget in (0, 1, 2, 25, 50)] == [1, 1, 1, 13, 25]
     assert [kept(n) for n in (1, 9, 10, 25)] == [2, 2, 3, 3]
