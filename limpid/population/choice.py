@@ -7,15 +7,18 @@ several cores pay once a training is longer than a process takes to start.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from limpid.device import least_seconds, usable_cores
+from limpid.errors import ModelError
 from limpid.population.ground import Ground
 from limpid.population.host import Host, Listed
 from limpid.population.lobby import Company, Lobby
 from limpid.population.member import Member, Outcome
+from limpid.population.memory import memory_suffices
 from limpid.population.one_by_one import train_one_by_one
 from limpid.population.processes import train_in_processes
 from limpid.population.stack import train_company
@@ -114,7 +117,7 @@ def _processes_win(alone: float, members: int, other: float) -> bool:
 
 
 def _step_alone(ground: Ground, member: Member) -> float:
-    """Seconds of a training step of a copy of this member."""
+    """Seconds of a training step of a copy of this member; infinite where it does not fit in memory."""
     wiring = ground.wiring(member)
     parts, plan = wiring.parts, wiring.plan
     context = None if plan.precision == "float32" else autocast(plan.device, plan.precision)
@@ -134,9 +137,12 @@ def _step_alone(ground: Ground, member: Member) -> float:
             guard=False,
         ).item()
 
-    with own_randomness(0), wiring.fast_roads():
-        parts.model.train()
-        return least_seconds(step, repeats=STEPS)
+    try:
+        with memory_suffices(), own_randomness(0), wiring.fast_roads():
+            parts.model.train()
+            return least_seconds(step, repeats=STEPS)
+    except ModelError:  # it will say so when its turn comes
+        return math.inf
 
 
 def _step_stacked(ground: Ground, members: Sequence[Member]) -> float:

@@ -15,6 +15,9 @@ from limpid.wiring import Wiring
 
 OBJECTIVES = (Classification, Binary, Multilabel, Regression)
 MOST_NUMBERS = 2**28  # of all standardised inputs, 1 GiB: a stack keeps them in memory
+# Of a member, by device. On a CPU networks of 50,000 weights gain little from company and those of 170,000 lose half
+# (batches of 32 and 128, one core); what a GPU takes is a guess, but the stack has five times as many numbers.
+MOST_WEIGHTS = {"cpu": 2**18, "cuda": 2**24}
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,9 @@ def form_of(wiring: Wiring) -> Form | Unstackable:
         form = Form(wiring.network)
     except ModelError as error:
         return Unstackable(str(error))
+    most = MOST_WEIGHTS.get(wiring.plan.device.type, MOST_WEIGHTS["cpu"])
+    if form.num_weights > most:
+        return Unstackable(f"{form.num_weights:,} weights, enough work for a core without company")
     if any(form.shares) and wiring.plan.device.type != "cpu":
         return Unstackable(f"dropout on {wiring.plan.device.type}, which draws other numbers for many than for one")
     return form

@@ -99,6 +99,21 @@ def test_long_trainings_that_cannot_be_stacked_go_to_processes(monkeypatch: pyte
     assert "averaged weights; a training takes about" in told[0].reason
 
 
+def test_one_that_does_not_fit_in_memory_fails_when_its_turn_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "usable_cores", lambda: 2)
+    large = {"data__size": 1000, "model__hidden": (600, 600), "batch_size": 700}
+
+    def full(*args: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("limpid.training.step.nn.Module.__call__", full)
+    told, outcomes = chosen([member(i, **large) for i in range(2)])
+    assert [one.way for one in told] == ["one-by-one"]
+    assert {(outcome.state, outcome.reason[:22]) for outcome in outcomes.values()} == {
+        ("failed", "It does not fit in mem")
+    }
+
+
 def test_the_race_itself_leaves_no_trace() -> None:
     """Members that were timed are trained from their first weights, as if nobody had looked."""
     members = [member(i) for i in range(3)]

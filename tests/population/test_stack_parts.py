@@ -255,6 +255,7 @@ def test_losses_and_their_slopes_are_those_of_autograd(name: str) -> None:
         ({"model__name": "mlp", "regularize__input_noise": 0.1}, "hook"),
         ({"model__name": "mlp", "model__activation": "prelu"}, "PReLU"),
         ({"model__name": "mlp", "model__freeze": "1"}, "do not learn"),
+        ({"model__name": "mlp", "model__hidden": (3000, 100)}, "496,110 weights"),
         ({"model__name": "mlp", "model__dropout": 0.2, "model__dropout_form": "classic"}, "ClassicDropout"),
     ],
     ids=str,
