@@ -6,6 +6,10 @@ dies and not the worst keeps a lucky score from ruling for ever.
 
 Real et al. take P = 100 and S = 25 for 20,000 trials; small budgets get small populations with the same S / P.
 Other knobs of the space (a learning rate) are inherited with small changes.
+
+What to expect: on digits (two epochs, 40 trials, mean of three seeds) the last ten networks have a median loss of 0.75
+where random ones have 1.49, and the best of all is no better than the best at random (0.649 and 0.646). Longer searches
+were not measured.
 """
 
 from __future__ import annotations
