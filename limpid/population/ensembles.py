@@ -103,7 +103,9 @@ class Shelf:
         self._waiting = iter(missing)
 
     def tell(self, choice: Choice) -> None:
-        """Pass on how members are trained."""
+        """Pass on how members are trained together."""
+        if choice.members < 2:
+            return
         self._run.add("note", text=f"Trained {choice.text()}.")
         if isinstance(self._observer, Audience):
             self._observer.way(choice.text())
