@@ -281,7 +281,7 @@ def test_nobody_is_nobody(ground: Ground) -> None:
 
 
 def test_widths_follow_the_weights(ground: Ground) -> None:
-    small, large = member(0, **MOONS), member(1, **(MOONS | {"model__hidden": (512, 512)}))
+    small, large = member(0, **MOONS), member(1, **(MOONS | {"model__hidden": (256, 256)}))
     lobby = Lobby(Listed([small, large]), ground)
     assert lobby.ask()
     assert sorted(company.width for company in lobby.companies.values()) == [8, 64]
