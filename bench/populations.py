@@ -104,8 +104,9 @@ def measure_growth(
 def growth_table(found: Mapping[tuple[int, str], Sequence[Cost]], epochs: int) -> str:
     """Medians: milliseconds per member and epoch, against a population of one, and memory."""
     lines = [
-        "| members | way | seconds | ms per member and epoch | of a lone member's | peak MB | MB per further member |",
-        "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",
+        "| members | way | seconds | ms per member and epoch | of a lone member's | CPU ms | peak MB "
+        "| MB per further member |",
+        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     alone: dict[str, tuple[float, float]] = {}
     for (size, on), costs in sorted(found.items(), key=lambda item: (item[0][1], item[0][0])):
@@ -113,14 +114,9 @@ def growth_table(found: Mapping[tuple[int, str], Sequence[Cost]], epochs: int) -
         each = seconds.median / size
         first, base = alone.setdefault(on, (each, memory.median))
         more = number((memory.median - base) / (size - 1)) if size > 1 else ""
-        cells = [
-            str(size),
-            on,
-            seconds.render(),
-            number(1e3 * each / epochs),
-            f"{each / first:.3f}",
-            f"{memory.median:,.0f}",
-        ]
+        times = [number(1e3 * each / epochs), f"{each / first:.3f}"]
+        cpu = number(1e3 * _spread(costs, "cpu_seconds").median / size / epochs)
+        cells = [str(size), on, seconds.render(), *times, cpu, f"{memory.median:,.0f}"]
         lines.append("| " + " | ".join([*cells, more]) + " |")
     return "\n".join(lines)
 

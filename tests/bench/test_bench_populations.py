@@ -110,13 +110,13 @@ def test_a_job_is_measured_in_a_process_of_its_own():
 
 def test_growth_is_told_per_member():
     found = {
-        (1, "auto"): [Cost(0.5, 0.5, 700.0, 0.1)],
-        (4, "auto"): [Cost(1.0, 1.0, 706.0, 0.1)],
+        (1, "auto"): [Cost(0.5, 0.4, 700.0, 0.1)],
+        (4, "auto"): [Cost(1.0, 0.9, 706.0, 0.1)],
         (1, "one-by-one"): [Cost(0.5, 0.5, 700.0, 0.1)],
     }
     lines = populations.growth_table(found, epochs=5).splitlines()
-    assert lines[2] == "| 1 | auto | 0.500 | 100 | 1.000 | 700 |  |"
-    assert lines[3] == "| 4 | auto | 1.00 | 50.0 | 0.500 | 706 | 2.00 |"
+    assert lines[2] == "| 1 | auto | 0.500 | 100 | 1.000 | 80.0 | 700 |  |"
+    assert lines[3] == "| 4 | auto | 1.00 | 50.0 | 0.500 | 45.0 | 706 | 2.00 |"
     assert lines[4].startswith("| 1 | one-by-one |")
 
 
