@@ -7,8 +7,7 @@ plan.py           what is asked of a search
 space.py          knobs (knob.py), from TOML (space_file.py) or by default (default_space.py), checked (space_check.py)
 samplers.py       what is tried next (two_stage.py, evolution.py, architecture.py), and what is let go (pruners.py)
 study.py          the trials as optuna knows them (journal.py)
-trials.py         the asking side of the population
-finalists.py      the best trials from fresh seeds
+stages.py         the asking side of the population: first trials.py, then finalists.py
 winner.py         the winner's run and configuration
 folder.py         what is written
 result.py         what is handed back

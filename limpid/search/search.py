@@ -15,6 +15,7 @@ from limpid.search.folder import BEST, STUDY, SearchFolder
 from limpid.search.pruners import build_pruner
 from limpid.search.result import SearchResult
 from limpid.search.samplers import build_sampler
+from limpid.search.stages import Stages
 from limpid.search.study import Study
 from limpid.search.trials import Audience, Trials
 from limpid.search.winner import write_winner
@@ -58,12 +59,13 @@ def run_search(
     try:
         audience.begins(folder)
         with StopRequest() as stop:
-            train_population(Trials(study, folder, base, audience, seconds=seconds), ground, on=on, stop=stop)
-            if not folder.best_trials():
-                raise ConfigError(_nothing_found(folder, seconds))
-            finals = Finals(folder, base, audience)
-            train_population(finals, ground, on=on, stop=stop)
-        ranked = finals.ranked()
+            trials = Trials(study, folder, base, audience, seconds=seconds)
+            stages = Stages(trials, lambda: Finals(folder, base, audience))
+            train_population(stages, ground, on=on, stop=stop)
+        if not folder.best_trials():
+            raise ConfigError(_nothing_found(folder, seconds))
+        assert stages.finals is not None, "an executor asks until there is nobody more"
+        ranked = stages.finals.ranked()
         write_winner(folder, ground, base, ranked[0].trial)
         result = SearchResult(run, _conclude(folder, ranked))
         conclude_search(run)

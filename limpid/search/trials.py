@@ -72,6 +72,11 @@ class Trials:
         return row is not None
 
     @property
+    def in_training(self) -> int:
+        """Trials that were asked for and have not ended."""
+        return len(self._asked)
+
+    @property
     def overdue(self) -> bool:
         """Whether the time is over."""
         return self._clock() >= self._until

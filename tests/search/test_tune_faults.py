@@ -13,13 +13,16 @@ import pytest
 
 import limpid
 from limpid.errors import ConfigError
+from limpid.population import one_by_one
 from limpid.population.executors import train_population
 from limpid.population.ground import Ground
 from limpid.population.host import Host
-from limpid.population.member import Outcome
+from limpid.population.lone import train_member
+from limpid.population.member import Member, Outcome
 from limpid.record.run import Run
 from limpid.reporting.search_screen import SearchScreen
 from limpid.search import search as search_module
+from limpid.search.finalists import FIRST_FINAL
 from limpid.search.result import SearchResult
 
 SMALL = {"model": "linear", "epochs": 2, "size": 60, "training__threads": 1, "record__report": False}
@@ -62,19 +65,18 @@ def test_a_metric_that_is_nan_everywhere(tmp_path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_finalist_whose_seeds_fail_does_not_win(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def train(host: Host, ground: Ground, **how: Any) -> None:
+    def train(member: Member, *given: Any, **how: Any) -> Outcome:
         """Trials in truth; the best of them has failing seeds."""
-        if isinstance(host, search_module.Trials):
-            return train_population(host, ground, **how)
-        best = min(Run.open(tmp_path / "s").events("member"), key=lambda row: row["figure"])
-        while (member := host.next()) is not None:
-            fails = member.config.optim.lr == best["params"]["optim.lr"]
-            figure = math.nan if fails else 0.5 + member.config.training.seed
-            host.done(member, Outcome(member.number, "failed" if fails else "finished", figure=figure))
-        return None
+        if member.number < FIRST_FINAL:
+            return train_member(member, *given, **how)
+        trials = [row for row in Run.open(tmp_path / "s").events("member") if row["stage"] == "search"]
+        best = min(trials, key=lambda row: row["figure"])
+        if member.config.optim.lr == best["params"]["optim.lr"]:
+            return Outcome(member.number, "failed", reason="bad luck")
+        return Outcome(member.number, "finished", figure=0.5 + member.config.training.seed)
 
-    monkeypatch.setattr(search_module, "train_population", train)
-    search = tuned(tmp_path / "s", seeds=2)
+    monkeypatch.setattr(one_by_one, "train_member", train)
+    search = tuned(tmp_path / "s", seeds=2, on="one-by-one")
     best = min(search.trials, key=lambda row: row["figure"])
     assert search.winner["trial"] != best["number"]
     assert search.winner["finalists"][-1]["trial"] == best["number"]
@@ -93,16 +95,15 @@ def test_time_ends_the_asking_and_lets_go(tmp_path, monkeypatch: pytest.MonkeyPa
     )
 
     def train(host: Host, ground: Ground, **how: Any) -> None:
-        if isinstance(host, trials):
-            tell = host.epoch
-            heard: list[int] = []
+        tell = host.epoch
+        heard: list[int] = []
 
-            def epoch(*told: Any) -> bool:
-                heard.append(1)
-                Clock.now = 100.0 if len(heard) > 3 else 0.0
-                return tell(*told)
+        def epoch(*told: Any) -> bool:
+            heard.append(1)
+            Clock.now = 100.0 if len(heard) > 3 else 0.0
+            return tell(*told)
 
-            host.epoch = epoch  # type: ignore[method-assign]
+        host.epoch = epoch  # type: ignore[method-assign]
         train_population(host, ground, **{**how, "on": "one-by-one"})
 
     monkeypatch.setattr(search_module, "train_population", train)
