@@ -119,9 +119,10 @@ def judge_recipes(first: Repeats, second: Repeats, doubt: float = DOUBT) -> Reci
 def _obstacle(first: Repeats, second: Repeats) -> tuple[str, str]:
     """Why there can be no verdict, or else the figure that it is about."""
     for one in (first, second):
+        if not one.figures:
+            return f"none of the {one.unit} of {one.name} has a result", ""
         if len(one.figures) < 2:
-            finished = f"no {one.unit[:-1]}" if not one.figures else f"one {one.unit[:-1]} only"
-            return f"{one.name} has {finished} with a figure, and two at least show how much {one.unit} matter", ""
+            return f"{one.name} has one of the {one.unit} only, and it takes two to see how much they matter", ""
     if first.judged != second.judged:
         return f"{first.name} was judged {first.judged} by each of its {first.unit}, {second.name} {second.judged}", ""
     shared = set(first.contents) & set(second.contents)

@@ -108,6 +108,9 @@ def _why_not_comparable(first: Reading, second: Reading) -> str:
     import numpy as np
 
     for reading in (first, second):
+        if reading.header.get("kind") == "search":
+            name = plain(reading.run.path.name)
+            return f"{name} is a search; give its winner, {name}/best"
         if targets_and_predictions(reading) is None and token_pair(reading) is None:
             return f"{plain(reading.run.path.name)} holds no predictions"
     if first.header.get("fingerprint") != second.header.get("fingerprint"):

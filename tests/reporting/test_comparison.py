@@ -88,7 +88,11 @@ def test_more_runs_ask_for_more_evidence(answers: Answers) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
-    [({"fingerprint": "other"}, "different data"), ({"seed": 1}, "different rows (another seed or split)")],
+    [
+        ({"fingerprint": "other"}, "different data"),
+        ({"kind": "search"}, "b is a search; give its winner, b/best"),
+        ({"seed": 1}, "different rows (another seed or split)"),
+    ],
 )
 def test_other_data_or_rows_get_no_verdict(answers: Answers, changes: dict[str, object], reason: str) -> None:
     comparison = compare_runs([answers("a", range(10)), answers("b", range(200), **changes)])

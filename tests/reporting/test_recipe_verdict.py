@@ -135,8 +135,8 @@ def test_the_sentence_carries_the_evidence_and_the_advice() -> None:
 @pytest.mark.parametrize(
     ("other", "reason"),
     [
-        (repeats("b", [0.5]), "b has one seed only"),
-        (repeats("b", []), "b has no seed"),
+        (repeats("b", [0.5]), "b has one of the seeds only"),
+        (repeats("b", []), "none of the seeds of b has a result"),
         (
             Repeats("b", {0: {"loss": 1.0}, 1: {"loss": 2.0}}, "test", 150, OWN_SPLIT),
             "was judged on the same rows by each",
