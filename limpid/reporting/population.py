@@ -32,14 +32,21 @@ class Spread:
     most: float
 
     @classmethod
-    def of(cls, values: Sequence[float], name: str = "") -> Spread:
-        """Of at least one figure; the interval stays within what the figure can be."""
+    def of(cls, values: Sequence[float], name: str = "", *, judged: int = 0, overlap: float = 0.0) -> Spread:
+        """Of at least one figure; the interval stays within what the figure can be.
+
+        Args:
+            judged: rows that each figure comes from: a share of so many is known in steps only, and several may agree
+                by chance. 0: unknown.
+            overlap: of training rows, see `mean_interval`.
+        """
         import numpy as np
 
         values_M = np.asarray(values, dtype=np.float64)
         low = high = deviation = math.nan
         if len(values_M) > 1:
-            low, high = mean_interval(values_M)
+            step = math.sqrt(0.5) / judged if judged and name in SHARES else 0.0  # variance of rounding: step²/12
+            low, high = mean_interval(values_M, step=step, overlap=overlap)
             deviation = float(values_M.std(ddof=1))
             low = max(low, 0.0) if name in SHARES | FROM_ZERO else low
             high = min(high, 1.0) if name in SHARES | FROM_ZERO | {"r2"} else high
@@ -58,6 +65,8 @@ class Population:
         results: of those that answer, on the split that the run is scored on, by number.
         held_out: the score on training rows by members that have not seen them; None: there is none.
         figure: name of the validation figure that they are compared by.
+        answering: numbers of those whose mean answers.
+        judged: rows that each validation figure comes from.
         failed: members that came to nothing.
     """
 
@@ -67,6 +76,7 @@ class Population:
     held_out: Row | None
     figure: str
     answering: frozenset[int]
+    judged: int = 0
     failed: list[Row] = field(default_factory=list)
 
     def value(self, row: Row) -> float | None:
@@ -79,6 +89,21 @@ class Population:
         """The validation figures of those members that answer."""
         found = [self.value(row) for row in self.rows if row["number"] in self.answering]
         return [value for value in found if value is not None]
+
+    def spread(self) -> Spread:
+        """Of the validation figures of those members that answer, of which there is one at least."""
+        count = len(self.answering) + len(self.failed)
+        overlap = 1 / (count - 1) if self.how == "folds" and count > 1 else 0.0
+        return Spread.of(self.values(), self.figure, judged=self.judged, overlap=overlap)
+
+    def score_spread(self, name: str) -> Spread:
+        """The same of what they reached on the split that the run is scored on."""
+        rows = [int(row.get("n") or 0) for row in self.results.values()]
+        return Spread.of(self.scores(name), name, judged=min(rows, default=0))
+
+    def size_spreads(self) -> list[tuple[int, Spread]]:
+        """The same of the figures with each number of training rows."""
+        return [(rows, Spread.of(values, self.figure, judged=self.judged)) for rows, values in self.sizes()]
 
     def scores(self, name: str) -> list[float]:
         """What those members that answer reached on the split that the run is scored on."""
@@ -98,13 +123,13 @@ class Population:
         """What there is to know of the members, as plain values."""
         row: Row = {"how": self.how, "members": len(self.answering), "failed": len(self.failed)}
         if self.values():
-            row["valid"] = {"figure": self.figure, **vars(Spread.of(self.values(), self.figure))}
+            row["valid"] = {"figure": self.figure, **vars(self.spread())}
         if score and self.scores(score):
-            row["members_score"] = {"figure": score, **vars(Spread.of(self.scores(score), score))}
+            row["members_score"] = {"figure": score, **vars(self.score_spread(score))}
         if self.held_out:
             row["held_out"] = {key: value for key, value in self.held_out.items() if key not in ("kind", "time")}
         if self.how == "sizes":
-            row["sizes"] = [{"rows": rows, **vars(Spread.of(values, self.figure))} for rows, values in self.sizes()]
+            row["sizes"] = [{"rows": rows, **vars(spread)} for rows, spread in self.size_spreads()]
         return row
 
 
@@ -126,4 +151,8 @@ def read_population(reading: Reading) -> Population | None:
     name = reading.score or monitor
     name = name if alive and all(name in (row.get("valid") or {}) for row in alive) else monitor
     answering = frozenset(row["number"] for row in alive if row["number"] in numbers)
-    return Population(how, alive, results, held_out[-1] if held_out else None, name, answering, failed)
+    judged = int(reading.data.get("num_valid") or 0)
+    if how == "folds" and held_out:
+        judged = int(held_out[-1].get("of") or 0) // len(described)
+    last = held_out[-1] if held_out else None
+    return Population(how, alive, results, last, name, answering, judged, failed)

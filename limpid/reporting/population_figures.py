@@ -74,7 +74,7 @@ def sizes_figure(population: Population) -> Figure | None:
     if population.how != "sizes" or len(sizes) < 2:
         return None
     factor = 100.0 if population.figure in SHARES else 1.0
-    spreads = [Spread.of(values, population.figure) for _, values in sizes]
+    spreads = [spread for _, spread in population.size_spreads()]
     points = [(size, factor * value) for size, values in sizes for value in values]
     above = [0.0 if spread.n < 2 else factor * (spread.high - spread.mean) for spread in spreads]
     below = [0.0 if spread.n < 2 else factor * (spread.mean - spread.low) for spread in spreads]

@@ -11,7 +11,7 @@ OF_MEMBERS = {
     "seeds": "What another seed would change, on the same rows; not what other rows would.",
     "bagging": "What another resample and seed would change, on the same rows.",
     "snapshot": "Snapshots of one training are no independent networks: the interval is too narrow.",
-    "folds": "Folds share training rows, so the interval of the mean is rather too narrow (Bengio, Grandvalet 2004).",
+    "folds": "Folds share training rows; the interval of the validation mean allows for it (Nadeau, Bengio 2003).",
 }
 
 
@@ -53,11 +53,11 @@ def spread_lines(reading: Reading, population: Population) -> list[str]:
     """Mean, spread and interval of the members' figures, the score on held-out rows, and what these do not say."""
     table: list[tuple[str, Spread, str]] = []
     if population.values():
-        spread = Spread.of(population.values(), population.figure)
+        spread = population.spread()
         table.append((f"validation {label(population.figure)}", spread, population.figure))
     score = reading.score or ""
     if len(population.scores(score)) > 1:
-        spread = Spread.of(population.scores(score), score)
+        spread = population.score_spread(score)
         table.append((f"{score_title(reading)} of each", spread, score))
     lines = []
     width = max((len(title) for title, _, _ in table), default=0)
@@ -89,8 +89,7 @@ def held_out_line(row: Row) -> str:
 def size_lines(population: Population) -> list[str]:
     """The learning curve over training rows as a table."""
     name, rows = population.figure, []
-    for size, values in population.sizes():
-        spread = Spread.of(values, name)
+    for size, spread in population.size_spreads():
         within = interval(name, spread.low, spread.high) if spread.n > 1 else ""
         rows.append((number(size), str(spread.n), figure(name, spread.mean), within))
     head = ("training rows", "networks", f"validation {label(name)}", "95 % interval of the mean")

@@ -103,6 +103,10 @@ def test_the_spread_is_students(tmp_path: Path) -> None:
     assert (spread.mean, spread.deviation) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
     assert (spread.low, spread.high) == pytest.approx((low, high))
     assert Spread.of([0.99, 1.0, 1.0], "accuracy").high == 1.0
+    agreeing = Spread.of([0.9, 0.9], "accuracy", judged=100)  # by chance, as shares of 100 rows may
+    assert agreeing.high - 0.9 == pytest.approx(stats.t.ppf(0.975, 1) * (0.01 / np.sqrt(12)) / np.sqrt(2))
+    folds = Spread.of(values, overlap=1 / 3)  # Nadeau and Bengio: sqrt(1/4 + 1/3) in place of sqrt(1/4)
+    assert folds.high - folds.mean == pytest.approx((high - np.mean(values)) * np.sqrt(1 + 4 / 3))
     assert np.isnan(Spread.of([0.5]).low)
     run = limpid.train("moons", seeds=3, out=tmp_path / "run", **OPTIONS)
     population = read_population(read_run(run))
