@@ -136,6 +136,7 @@ CHECKS = (
         cause="The range ends before the best value does.",
         remedy="Extend the range on that side, and search again.",
         thresholds={"at_edge": AT_EDGE, "rising": RISING},
+        explains=("H02", "H03"),
         scope="search",
     ),
 )

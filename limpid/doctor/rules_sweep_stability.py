@@ -60,7 +60,8 @@ def failing_side(trials: TrialTable) -> tuple[Range, float, float] | None:
         if knob.path not in RATES:
             continue
         mine = [trial for trial in trials.searched if isinstance(trial.params.get(knob.path), int | float)]
-        best = next((trial.params[knob.path] for trial in active(trials.ranked, knob.path)), math.inf)
+        learned = (trial for trial in active(trials.ranked, knob.path) if trials.has_learned(trial))
+        best = next((trial.params[knob.path] for trial in learned), math.inf)
         lost = [trial for trial in mine if trial.has_figure and not trials.has_learned(trial)]
         above = [trial for trial in lost if trial.params[knob.path] > best]  # those below it learn too slowly
         broken = sorted(trial.params[knob.path] for trial in (*filter(trial_broke, mine), *above))

@@ -71,12 +71,6 @@ class Range:
             return (value - self.low) / (self.high - self.low)
         return math.log(value / self.low) / math.log(self.high / self.low) if value > 0 < self.low else None
 
-    def at(self, place: float) -> float:
-        """The number at a place; beyond 0 and 1 it goes on as between them."""
-        if self.on_log:
-            return self.low * (self.high / self.low) ** place
-        return self.low + place * (self.high - self.low)
-
 
 @dataclass(frozen=True)
 class Trial:
@@ -129,11 +123,6 @@ class Finalist:
     def mean(self) -> float:
         """Of the figures; NaN where there are none."""
         return sum(self.figures) / len(self.figures) if self.figures else math.nan
-
-    @property
-    def by_seed(self) -> dict[int, float]:
-        """Seed -> figure."""
-        return {trial.seed: trial.figure for trial in self.trials if trial.has_figure}
 
 
 class TrialTable:
