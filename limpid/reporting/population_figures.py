@@ -6,6 +6,7 @@ Shapes: M members, E evaluations.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -103,7 +104,7 @@ def sizes_figure(population: Population) -> Figure | None:
 
 def members_block(reading: Reading, population: Population) -> dict[str, Any]:
     """What the report says of the members: {"lines", "head", "rows", "left_out"}, printable."""
-    lines = spread_lines(reading, population)
+    lines = [", ".join(re.split(" {2,}", line)) for line in spread_lines(reading, population)]
     lines += [judged(reading, population)] if population.how == "sizes" else []
     score = reading.score or ""
     head = ["member", "", "training rows", "best epoch", f"validation {label(population.figure)}"]
