@@ -18,6 +18,7 @@ from limpid.doctor.diagnosis import Diagnosis
 from limpid.doctor.finding import Finding
 from limpid.doctor.rules_sweep_edge import extended
 from limpid.doctor.rules_sweep_luck import ENOUGH
+from limpid.doctor.rules_sweep_space import FEASIBLE
 from limpid.doctor.rules_sweep_stability import failing_side
 from limpid.errors import ConfigError
 from limpid.record.trial_table import Range, TrialTable
@@ -162,7 +163,7 @@ def _tighten(knobs: dict[str, Knob], trials: TrialTable, diagnosis: Diagnosis, c
 def _options(trials: TrialTable, diagnosis: Diagnosis, codes: set[str], changes: list[str]) -> dict[str, Any]:
     """What else is to be asked for: trials, pruner, epochs."""
     options: dict[str, Any] = {}
-    if "H02" in codes:
+    if "H02" in codes and diagnosis.statistics["H02"]["feasible"] >= FEASIBLE.value:  # few trials, not a barren space
         options["budget"] = max(BUDGET, 2 * len(trials.searched))
         changes.append(f"budget: {options['budget']} trials (were {len(trials.searched)})")
     if "H05" in codes:

@@ -87,6 +87,8 @@ def test_more_trials_another_pruner_other_epochs() -> None:
     few, blind, long = (recommended(SICK[name][1]) for name in ("eight trials", "let go blindly", "best at once"))
     assert few is not None
     assert few.options == {"budget": 25}
+    barren = recommended(Sweep(breaks=lambda params, draw: draw.random() < 0.7))
+    assert barren is None or "budget" not in barren.options
     assert blind is not None
     assert blind.options == {"pruner": "none"}
     assert long is not None
