@@ -70,7 +70,8 @@ class Importance:
 
 
 def importances(trials: TrialTable) -> tuple[Importance, ...]:
-    """Importance of every knob that enough finished trials were asked for, and that differed among them.
+    """Importance of every knob that enough finished trials were asked for, and that differed among them; networks as
+    text, each of which is drawn once, are left out.
 
     A conditional knob is measured among the trials that were asked for it, beside the knobs that all of these had.
     """
@@ -80,13 +81,14 @@ def importances(trials: TrialTable) -> tuple[Importance, ...]:
         done = done[:: -(-len(done) // MOST)]
     found: dict[tuple[int, ...], tuple[list[Range], Array]] = {}
     rows = []
-    for knob in trials.knobs:
+    knobs = [knob for knob in trials.knobs if knob.kind != "pattern"]
+    for knob in knobs:
         mine = active(done, knob.path)
         if len(mine) < FEWEST or len({key_of({"": trial.params[knob.path]}) for trial in mine}) < 2:
             continue
         among = tuple(trial.number for trial in mine)
         if among not in found:
-            beside = [other for other in trials.knobs if len(active(mine, other.path)) == len(mine)]
+            beside = [other for other in knobs if len(active(mine, other.path)) == len(mine)]
             found[among] = (beside, _shares(mine, beside, trials))
         beside, shares_BK = found[among]
         own = shares_BK[:, beside.index(knob)]

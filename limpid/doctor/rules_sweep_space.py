@@ -65,7 +65,7 @@ def under_sampled(evidence: Evidence) -> Verdict | None:
 def _exhausted(trials: TrialTable) -> bool:
     """Whether every combination of a small space was tried."""
     counts = [len(knob.choices) if knob.kind == "choice" else knob.high - knob.low + 1 for knob in trials.knobs]
-    if not trials.knobs or any(not knob.choices and knob.kind != "whole" for knob in trials.knobs):
+    if not trials.knobs or any(knob.kind not in ("choice", "whole") for knob in trials.knobs):
         return False
     return len({key_of(trial.params) for trial in trials.searched}) >= math.prod(counts)
 

@@ -10,6 +10,7 @@ import pytest
 
 from limpid.doctor import knob_importance
 from limpid.doctor.diagnosis import judge
+from limpid.doctor.evidence import Evidence
 from limpid.doctor.knob_importance import importances, normal_scores
 from limpid.record.trial_table import TrialTable
 from tests.doctor.sweep_rows import DECAY, DROPOUT, HIDDEN, LR, Params, Sweep
@@ -122,6 +123,17 @@ def test_the_same_trials_in_another_order_say_the_same() -> None:
     sweep = Sweep(knobs=KNOBS)
     rows = sweep.rows(0)
     assert importances(TrialTable(sweep.head(), rows)) == importances(TrialTable(sweep.head(), rows[::-1]))
+
+
+def test_networks_as_text_are_left_out() -> None:
+    sweep = Sweep(knobs=KNOBS)
+    rows, header = sweep.rows(0), sweep.head()
+    header["space"]["knobs"].append({"path": "model.name", "kind": "pattern", "high": 10000, "choices": ["fc32 fc10"]})
+    for row in rows:
+        if row["kind"] == "member":
+            row["params"] = {**row["params"], "model.name": f"fc{row['number']} fc10"}
+    assert {one.knob for one in importances(TrialTable(header, rows))} == {knob["path"] for knob in KNOBS}
+    assert judge(Evidence(header, rows)).findings
 
 
 def test_trials_that_all_end_alike_say_nothing() -> None:
