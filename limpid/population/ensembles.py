@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from limpid.errors import NonFiniteLoss, RecordError
+from limpid.errors import NonFiniteLoss, RecordError, Stopped
 from limpid.models.ensemble import as_network, inner, members_of
 from limpid.population.choice import Choice
 from limpid.population.executors import train_population
@@ -51,7 +51,11 @@ def fit_members(
     """
     started = time.perf_counter()
     shelf = Shelf(wiring, lineup, run, observer)
-    train_population(shelf, lineup.ground, on=wiring.config.training.on, stop=stop, tell=shelf.tell)
+    try:
+        train_population(shelf, lineup.ground, on=wiring.config.training.on, stop=stop, tell=shelf.tell)
+    except Stopped as error:
+        kept = f"{shelf.ended} of {len(lineup.members)} members have ended and are kept."
+        raise Stopped(f"Stopped by {error.signal}; {kept}", error.signal) from None
     weights = {number: shelf.weights[number] for number in lineup.answering if number in shelf.weights}
     if not weights:
         raise NonFiniteLoss(f"None of the {len(lineup.answering)} members was trained to its end. {shelf.reason}")
@@ -85,6 +89,7 @@ class Shelf:
 
     Attributes:
         weights: of the finished members that answer, by number.
+        ended: members so far, those of an earlier session included.
         total: steps and epochs of all members, and samples of those that were trained now.
         reason: why the last of the failed members failed.
     """
@@ -92,7 +97,7 @@ class Shelf:
     def __init__(self, wiring: Wiring, lineup: Lineup, run: Run, observer: Any) -> None:
         self._wiring, self._lineup, self._run, self._observer = wiring, lineup, run, observer
         self._snapshot = wiring.config.training.ensemble == "snapshot"
-        self._ended = self._in_training = 0
+        self.ended = self._in_training = 0
         self._previous: str | None = None
         self.weights: dict[int, Mapping[str, Tensor]] = {}
         self.total = Position(EarlyStopping(wiring.plan.higher_is_better))
@@ -138,7 +143,7 @@ class Shelf:
         row = {**outcome.to_row(), "number": member.number + 1, "path": path, **_differs(member, self._lineup)}
         self._run.add("member", **row)
         if isinstance(self._observer, Audience):
-            self._observer.member(row, self._ended, len(self._lineup.members))
+            self._observer.member(row, self.ended, len(self._lineup.members))
 
     def _folder(self, member: Member) -> Path:
         width = len(str(len(self._lineup.members)))
@@ -162,7 +167,7 @@ class Shelf:
         return True
 
     def _count(self, member: Member, row: Mapping[str, Any], weights: Mapping[str, Tensor] | None) -> None:
-        self._ended += 1
+        self.ended += 1
         self.total.step += row["steps"]
         self.total.epoch += row["epochs"]
         if weights is None:

@@ -202,7 +202,7 @@ def test_a_resumed_run_trains_only_what_is_missing(harm: str, tmp_path: Path) ->
                 os.kill(os.getpid(), signal.SIGTERM)
 
     whole = limpid.train("moons", seeds=4, out=tmp_path / "whole", **OPTIONS)
-    with pytest.raises(Stopped):
+    with pytest.raises(Stopped, match="2 of 4 members have ended and are kept.*--resume"):
         limpid.train("moons", seeds=4, out=tmp_path / "cut", observer=StopAfterTwo(), **OPTIONS)
     first = tmp_path / "cut" / "members" / "1"
     if harm == "header":
