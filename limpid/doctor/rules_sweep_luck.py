@@ -89,10 +89,11 @@ def knobs_that_matter(evidence: Evidence) -> Verdict | None:
         return None
     found = importances(trials)
     numbers = {one.knob: {"share": one.share, "low": one.low, "high": one.high, "trials": one.trials} for one in found}
-    unseen = {knob.path: len(active(trials.ranked, knob.path)) for knob in trials.knobs if knob.path not in numbers}
+    asked = {knob.path: len(active(trials.ranked, knob.path)) for knob in trials.knobs if knob.kind != "pattern"}
+    unseen = {path: count for path, count in asked.items() if count < FEWEST}
     numbers |= {path: {"trials": count} for path, count in unseen.items()}
     findings = [_idle(found, trials)] if len(trials.ranked) >= ENOUGH else []
-    findings += [_seldom(path, count, trials) for path, count in unseen.items() if count < FEWEST]
+    findings += [_seldom(path, count, trials) for path, count in unseen.items()]
     return Verdict(numbers, tuple(finding for finding in findings if finding is not None))
 
 
