@@ -2,6 +2,10 @@
 
     ECE = sum_b (n_b / N) |accuracy_b - confidence_b|   over bins of equal mass   (Naeini et al. 2015; Guo et al. 2017)
     T minimises the mean of -log softmax(log p / T)_y; above 1 the network is too sure
+    z = (sum_i B_i - E B_i) / sqrt(sum_i Var B_i)   with B_i = |p_i - onehot(y_i)|^2, and y_i drawn from p_i: near a
+        standard normal where the probabilities are right, whatever they are, above 0 for a network that is too sure
+
+    E B = 1 - |p|^2,  Var B = 4 (sum_k p_k^3 - |p|^4)   (Spiegelhalter 1986, here for K classes)
 
 Shapes: N samples, K classes.
 """
@@ -27,6 +31,7 @@ class Calibration:
     Attributes:
         error: ECE, 0 to 1, of the one half of the rows; `noise` is what a calibrated network of as many would show.
         temperature: fitted on each half of the rows; their geometric mean.
+        z: excess of the Brier score over what the probabilities themselves lead one to expect, in its deviations.
         gain, gain_se: mean fall of the log loss of each half by the other's temperature, nats, and its standard error.
         brier: mean squared distance between probabilities and the truth.
         bins: (mean confidence, share right) of each bin.
@@ -35,6 +40,7 @@ class Calibration:
     error: float
     noise: float
     temperature: float
+    z: float
     gain: float
     gain_se: float
     brier: float
@@ -68,6 +74,7 @@ def calibration_of(probabilities: Any, target: Any) -> Calibration | None:
         error,
         _expected_noise(confidence_N),
         temperature,
+        excess_of_brier(p_NK, truth_N),
         float(gains.mean()),
         float(gains.std(ddof=1) / math.sqrt(len(gains))),
         float(((p_NK - np.eye(p_NK.shape[1])[truth_N]) ** 2).sum(axis=1).mean()),
@@ -83,6 +90,16 @@ def expected_error(confidence_N: Floats, right_N: NDArray[np.bool_]) -> tuple[fl
     bins = tuple((float(confidence_N[part].mean()), float(right_N[part].mean())) for part in parts)
     distances = [len(part) * abs(sure - right) for part, (sure, right) in zip(parts, bins, strict=True)]
     return sum(distances) / len(order), bins
+
+
+def excess_of_brier(p_NK: Floats, truth_N: NDArray[np.int64]) -> float:
+    """z at the head of this file; 0 where every probability is 0 or 1 and right, infinite where one is wrong."""
+    square_N, cube_N = (p_NK**2).sum(axis=1), (p_NK**3).sum(axis=1)
+    excess = float((2 * square_N - 2 * p_NK[np.arange(len(truth_N)), truth_N]).sum())  # B - E B
+    variance = 4 * float((cube_N - square_N**2).clip(min=0).sum())
+    if variance <= LEAST_PROBABILITY:
+        return 0.0 if abs(excess) < math.sqrt(LEAST_PROBABILITY) else math.copysign(math.inf, excess)
+    return excess / math.sqrt(variance)
 
 
 def fit_temperature(logs_NK: Floats, truth_N: NDArray[np.int64]) -> float:

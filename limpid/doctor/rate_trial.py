@@ -6,8 +6,21 @@ import math
 import statistics
 from dataclasses import dataclass
 
+from limpid.doctor.check import Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.numbers import comparable
+
+CALIBRATED = "ours: six small tasks, three optimisers, three schedules, rates x 1/1000 to x 100"
+OUTRUN = Threshold(0.5, "gain of the own rate over the best rate's", CALIBRATED, "short races flatter high rates")
+FAR_OUTRUN = Threshold(0.85, "the same, where a tenth of the rate or less is best", CALIBRATED, "healthy: 0.3 or more")
+TIMES_OUTRUN = Threshold(
+    3.0,
+    "own loss over the loss of a tenth of the rate or less, if that is best and gains 5 % more",
+    "ours: sick 3.4 to 260; healthy runs have their best rate no lower than 0.3 of their own, with a ratio of 1.3",
+    "gains of nearly all there is leave no room in FAR_OUTRUN",
+)
+FAR_LOWER = 0.11  # of the own rate
+ALMOST_ALL = 0.95  # of the best gain: beyond it a loss of many times nearly nothing is nothing too
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,13 @@ class RateTrial:
     num_seeds: int
     factors: tuple[float, ...]
     medians: tuple[float, ...]
+
+    @property
+    def times(self) -> float:
+        """Own loss over the best rate's, at the end of the short runs: a gain is bounded by the loss there was to lose,
+        this is not."""
+        own, least = self.medians[self.factors.index(1.0)], min(self.medians)
+        return own / least if least > 0 else math.inf
 
 
 def trial_of(evidence: Evidence) -> RateTrial | None:
@@ -60,6 +80,23 @@ def trial_of(evidence: Evidence) -> RateTrial | None:
         factors=tuple(sorted(medians)),
         medians=tuple(medians[factor] for factor in sorted(medians)),
     )
+
+
+def lost_to_lower(trial: RateTrial) -> tuple[str, float, float] | None:
+    """That a lower rate won the race by far, if it did: a sentence, the statistic, and its limit."""
+    if not (trial.best < 1 and trial.agreed):
+        return None
+    far = trial.best < FAR_LOWER
+    limit = FAR_OUTRUN.value if far else OUTRUN.value
+    lower, seeds = f"{trial.lr * trial.best:.3g}", f"with each of {trial.num_seeds} seeds"
+    if trial.reached < limit:
+        gained = f"{max(0.0, trial.reached):.0%} of what {lower} gains"
+        return f"In {trial.num_steps} steps the rate {trial.lr:.3g} gains {gained}, {seeds}.", trial.reached, limit
+    if far and trial.reached < ALMOST_ALL and trial.times > TIMES_OUTRUN.value:
+        behind = f"{trial.times:.1f} times the loss of {lower}, which is ahead {seeds}"
+        text = f"After {trial.num_steps} steps the rate {trial.lr:.3g} stands at {behind}."
+        return text, trial.times, TIMES_OUTRUN.value
+    return None
 
 
 def expected_steps(evidence: Evidence) -> float:

@@ -16,7 +16,12 @@ from limpid.doctor.numbers import finite
 OFF = Threshold(0.015, "calibration error beyond its noise", "ours; USERS: an error of 0.05 in all", "on the bins")
 FAR_OFF = Threshold(0.1, "calibration error beyond its noise", "ours: what a user of probabilities would notice", "-")
 TEMPERATURE = Threshold(0.2, "|ln T|", "USERS G07", "-")
-SURE = Threshold(2.0, "standard errors of the fall of the log loss", "USERS G07", "-")
+SURE = Threshold(
+    3.0,
+    "deviations of the Brier score from what the probabilities expect",
+    "ours; a fall of the log loss by 2 standard errors (USERS G07) misses half of them: few rows make that fall",
+    "-",
+)
 LEAST_ROWS = 300  # below, calibration cannot be told (USERS G07)
 LEVEL = Threshold(0.01, "probability of one false alarm over all groups, Bonferroni", "USERS G08", "-")
 DROP = Threshold(0.2, "share by which the group's answers are worse", "deepchecks", "some groups are harder: a note")
@@ -27,7 +32,8 @@ Z = 1.96
 
 
 def calibrated(evidence: Evidence) -> Verdict | None:
-    """Expected calibration error, and the log loss that the best temperature saves on rows it was not fitted to."""
+    """Expected calibration error; the excess of the Brier score over what the probabilities expect; and whether the
+    best temperature saves log loss on rows it was not fitted to."""
     arrays = evidence.predictions or {}
     if evidence.task not in ("classification", "binary") or "probabilities" not in arrays or "target" not in arrays:
         return None
@@ -38,6 +44,7 @@ def calibrated(evidence: Evidence) -> Verdict | None:
         "error": found.error,
         "noise": found.noise,
         "temperature": found.temperature,
+        "z": found.z,
         "gain": found.gain,
         "gain_se": found.gain_se,
         "brier": found.brier,
@@ -45,7 +52,7 @@ def calibrated(evidence: Evidence) -> Verdict | None:
         "enough_rows": found.n >= LEAST_ROWS,
     }
     beyond = found.error - found.noise
-    certain = found.gain > SURE.value * found.gain_se and abs(math.log(found.temperature)) > TEMPERATURE.value
+    certain = abs(found.z) > SURE.value and found.gain > 0 and abs(math.log(found.temperature)) > TEMPERATURE.value
     if found.n < LEAST_ROWS or beyond <= OFF.value or not certain:
         return Verdict(statistics)
     too_sure = found.temperature > 1

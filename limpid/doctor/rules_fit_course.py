@@ -13,14 +13,21 @@ from limpid.doctor.numbers import finite
 UNFINISHED = Threshold(0.2, "of the whole fall, in the last quarter", "Playbook: best in the last 25 %", "-")
 STILL = Threshold(0.03, "share of the last loss", "ours: less is not worth another run", "moderate")
 EARLY = Threshold(0.1, "of the epochs", "USERS: best in the first 10 %", "restarts of the rate")
+ALL_BUT = Threshold(
+    0.01,
+    "of the whole fall",
+    "ours: the least of a course that lies flat for 200 epochs is anywhere; healthy runs of 20 epochs need over 10 %",
+    "goals for which the last percent counts",
+)
 LATE_EPOCHS = 20  # fewer are over soon in any case
 BENT = 8  # evaluations
 LOST = Threshold(0.2, "share of the best validation loss", "as over-fitting", "small validation splits")
 
 
 def ended_well(evidence: Evidence) -> Verdict | None:
-    """Position of the least validation loss; the share of its fall, from knowing nothing, that came in the last quarter
-    of the epochs; and how much worse the weights are that the run ended with."""
+    """Position of the least validation loss, and of the first that lacks but a hundredth of the fall from knowing
+    nothing; the share of that fall that came in the last quarter of the epochs; and how much worse the weights are that
+    the run ended with."""
     fit = FitFigures(evidence)
     valid = [float((e.valid or {})["loss"]) for e in fit.evaluated]
     course = course_of([e.loss for e in fit.evaluated], valid)
@@ -32,8 +39,12 @@ def ended_well(evidence: Evidence) -> Verdict | None:
     late = valid[-1 - quarter] - valid[-1]
     # A few points bend because the loss falls, not because it is noisy.
     noise = course.noise * valid[course.best] if len(valid) >= BENT else 0.0
+    whole = fall + valid[-1] - valid[course.best]
+    enough = valid[course.best] + ALL_BUT.value * whole
+    reached = next(e for e, loss in zip(fit.evaluated, valid, strict=True) if loss <= enough)
     statistics = {
         "best_epoch": best.epoch,
+        "reached_epoch": reached.epoch,
         "epochs": total,
         "late_share": late / fall if fall > 0 else 0.0,
         "late_fall": late,
@@ -73,14 +84,15 @@ def ended_well(evidence: Evidence) -> Verdict | None:
             picture=picture,
         )
         return Verdict(statistics, (finding,))
-    if total >= LATE_EPOCHS and best.epoch <= EARLY.value * total:
+    if total >= LATE_EPOCHS and reached.epoch <= EARLY.value * total:
         finding = Finding(
             level="note",
-            symptom=f"The best epoch was number {best.epoch} of {total}: the rest was time for nothing.",
-            value=best.epoch / total,
+            symptom=f"After {reached.epoch} of {total} epochs the validation loss had all but a hundredth of its fall "
+            f"behind it (the best was number {best.epoch}): the rest was time for nothing.",
+            value=reached.epoch / total,
             threshold=EARLY.value,
             where="too late",
-            step=best.step,
+            step=reached.step,
             cause="Far more epochs than the data need, or a rate so high that the first epochs say all.",
             remedy="--patience 5, fewer epochs, or a lower rate.",
             treatments=("early-stop", "lower-rate"),
@@ -99,7 +111,7 @@ CHECKS = (
         when="after",
         cause="Too few epochs for this rate, or a schedule that let the rate fall too soon.",
         remedy="Train longer: --epochs two or three times as many.",
-        thresholds={"unfinished": UNFINISHED, "still": STILL, "early": EARLY, "lost": LOST},
+        thresholds={"unfinished": UNFINISHED, "still": STILL, "early": EARLY, "all_but": ALL_BUT, "lost": LOST},
         explains=("G01", "G08", "G09", "G15"),
     ),
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import statistics as statistics_of
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from limpid.doctor.check import Check, Threshold
@@ -50,7 +51,7 @@ SIGNAL = Threshold(
     "relations that neither neighbours nor a linear map see, such as parity, look like none",
 )
 ENOUGH = Threshold(200.0, "rows", "ours", "below, weak relations are lost in chance")
-CHANCE = Threshold(2.0, "standard errors of the validation score", "USERS D07: 2 SE", "one validation split")
+CHANCE = Threshold(2.0, "standard errors of the usual validation score", "USERS D07: 2 SE", "one validation split")
 FALLEN = 0.8  # of the first epoch's training loss
 STANDS_OUT = 4.0  # times an even share of the wrong labels, from which a pair of classes is named
 HALFWAY = Threshold(0.3, "share of the epochs", "ours", "slow starts look like no learning")
@@ -135,22 +136,28 @@ def unrelated_labels(evidence: Evidence) -> Verdict | None:
 
 
 def _above_chance(evidence: Evidence) -> float | None:
-    """Standard errors by which the best validation score so far lies above that of knowing nothing; None in warm-up."""
+    """Standard errors by which the validation score lies above that of knowing nothing, by the median over the later
+    half of the epochs so far; None in warm-up. The best of many epochs is above chance by luck alone."""
     done = [epoch for epoch in evidence.epochs if epoch.valid is not None]
     plan = evidence.probe("plan") or {}
     planned, size = number(plan.get("num_epochs")), number(evidence.spec.get("num_valid"))
     if len(done) < 2 or not size >= 20 or (len(done) < HALFWAY.value * planned and evidence.ended is None):
         return None
-    rows: list[Mapping[str, Any]] = [epoch.valid for epoch in done if epoch.valid is not None]
+    rows: list[Mapping[str, Any]] = [epoch.valid for epoch in done[len(done) // 2 :] if epoch.valid is not None]
     counts = evidence.spec.get("class_counts") or ()
     if evidence.task in ("classification", "binary") and counts:
         chance = max(counts) / max(1, sum(counts))
-        best = max((number(row.get("accuracy")) for row in rows if row.get("accuracy") is not None), default=math.nan)
+        usual = _median(row.get("accuracy") for row in rows)
         error = math.sqrt(max(chance * (1 - chance), 1e-9) / size)
-        return (best - chance) / error if math.isfinite(best) else None
-    scores = [number(row.get("r2")) for row in rows if row.get("r2") is not None]
-    best = max((score for score in scores if math.isfinite(score)), default=math.nan)
-    return best / (2 / math.sqrt(size)) if math.isfinite(best) else None
+        return None if usual is None else (usual - chance) / error
+    usual = _median(row.get("r2") for row in rows)
+    return None if usual is None else usual / (2 / math.sqrt(size))
+
+
+def _median(values: Iterable[Any]) -> float | None:
+    """The median of those that are finite numbers; None of none."""
+    known = [value for value in map(number, values) if math.isfinite(value)]
+    return statistics_of.median(known) if known else None
 
 
 def _memorised(evidence: Evidence) -> bool:

@@ -10,7 +10,15 @@ from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Surety, Verdict
 from limpid.doctor.loss_course import STRAIGHT, LossCourse, course_of, is_broken, is_past_peak
 from limpid.doctor.movement import LONG_STEP, SHORT_PATH, Movement, movement_of
-from limpid.doctor.rate_trial import RateTrial, expected_steps, trial_of
+from limpid.doctor.rate_trial import (
+    FAR_OUTRUN,
+    OUTRUN,
+    TIMES_OUTRUN,
+    RateTrial,
+    expected_steps,
+    lost_to_lower,
+    trial_of,
+)
 
 CALIBRATED = "ours: six small tasks, three optimisers, three schedules, rates x 1/1000 to x 100"
 STUCK = Threshold(0.7, "loss at the end over that at the start", CALIBRATED, "tasks with a high floor end near it")
@@ -24,8 +32,6 @@ HURLED = Threshold(0.1, "median |update| / |weights|", CALIBRATED, "first weight
 LITTLE = Threshold(0.6, "share of the start loss that is gone", CALIBRATED, "tasks with a high floor")
 PATH = Threshold(0.5, "sum of |update| / |weights|", CALIBRATED, "as above; only with a straight course")
 BENT = Threshold(STRAIGHT, "late slope over early slope, against the sum of rates", CALIBRATED, "runs of few steps")
-OUTRUN = Threshold(0.5, "gain of the own rate over the best rate's", CALIBRATED, "short races flatter high rates")
-FAR_OUTRUN = Threshold(0.85, "the same, where a tenth of the rate or less is best", CALIBRATED, "healthy: 0.3 or more")
 CRAWL = Threshold(0.25, "gain of the own rate, carried on to the run's end, over the best's", CALIBRATED, "linear")
 FAR_BEST = 30.0  # times the own rate: a short race likes rates up to ten times as high in healthy runs
 FEWEST_STEPS = 100  # of a straight course: a shorter run is straight because it is short
@@ -41,21 +47,15 @@ def too_high(evidence: Evidence) -> Verdict | None:
     if course is None and movement is None and trial is None:
         return None
     statistics = _statistics(course, movement, trial)
-    limit_of_gain = OUTRUN.value if trial is None or trial.best > 0.11 else FAR_OUTRUN.value
-    raced = trial is not None and trial.best < 1 and trial.agreed and trial.reached < limit_of_gain
+    lost = None if trial is None else lost_to_lower(trial)
+    raced = lost is not None
     seen = _harm_by_steps(evidence, course, movement)
     mild = seen is None and not raced
     if mild and course is not None and movement is not None:
         seen = _kick(course, movement)
-    if seen is None and not raced:
-        return Verdict(statistics)
+    seen = seen or lost
     if seen is None:
-        assert trial is not None
-        text = (
-            f"In {trial.num_steps} steps the rate {trial.lr:.3g} gains {max(0.0, trial.reached):.0%} of what "
-            f"{trial.lr * trial.best:.3g} gains, with each of {trial.num_seeds} seeds."
-        )
-        seen = (text, trial.reached, limit_of_gain)
+        return Verdict(statistics)
     text, value, limit = seen
     sure: Surety = "confirmed" if raced else "established"
     finding = Finding(
@@ -232,7 +232,7 @@ def _statistics(course: LossCourse | None, movement: Movement | None, trial: Rat
     if movement is not None:
         values |= {"path": movement.path, "most": movement.most, "growth": movement.growth}
     if trial is not None:
-        values |= {"best": trial.best, "reached": trial.reached, "agreed": trial.agreed}
+        values |= {"best": trial.best, "reached": trial.reached, "times": trial.times, "agreed": trial.agreed}
     return values
 
 
@@ -268,6 +268,7 @@ CHECKS = (
             "hurled": HURLED,
             "outrun": OUTRUN,
             "far_outrun": FAR_OUTRUN,
+            "times_outrun": TIMES_OUTRUN,
         },
         treatments=("lower-rate", "warm-up", "clip"),
         explains=("N01", "S05", "S06", "S07", "S08", "O03", "O04", "O05", "O08", "O09", "O10", "G01", "G06", "G15"),

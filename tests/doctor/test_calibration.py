@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from limpid.doctor.calibration import calibration_of, fit_temperature, log_losses
+from limpid.doctor.calibration import calibration_of, excess_of_brier, fit_temperature, log_losses
 from limpid.doctor.checks import CHECKS
 from tests.doctor.fit_rows import record
 
@@ -35,6 +35,22 @@ def test_the_temperature_undoes_the_factor(factor: float) -> None:
     assert found.temperature == pytest.approx(factor, rel=0.1)
     assert found.error > 3 * found.noise
     assert found.gain > 2 * found.gain_se
+
+
+def test_the_excess_of_the_brier_score_is_standard_normal_where_probabilities_are_right() -> None:
+    random = np.random.default_rng(1)
+    logits = 2 * random.standard_normal((300, 3))
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    draws = [excess_of_brier(p, (random.random((300, 1)) > p.cumsum(axis=1)[:, :-1]).sum(axis=1)) for _ in range(2000)]
+    assert np.mean(draws) == pytest.approx(0.0, abs=0.08)
+    assert np.std(draws) == pytest.approx(1.0, abs=0.05)
+    too_sure, target = answers(2.0, 600)
+    assert excess_of_brier(too_sure, target) > 5
+    too_modest, target = answers(0.5, 600)
+    assert excess_of_brier(too_modest, target) < -5
+    sure = np.eye(2)[[0, 1]]
+    assert excess_of_brier(sure, np.array([0, 1])) == 0
+    assert excess_of_brier(sure, np.array([1, 1])) == np.inf
 
 
 def test_figures_by_hand() -> None:

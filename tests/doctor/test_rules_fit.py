@@ -189,6 +189,16 @@ def test_the_end_of_training() -> None:
     assert verdict.statistics["best_epoch"] == late.index(min(late)) + 1
 
 
+def test_the_best_epoch_of_a_flat_course_is_anywhere() -> None:
+    falling = [1 / (i + 1) for i in range(40)]
+    flat = [2.0, 0.5, *(0.5 - 1e-4 * i for i in range(38))]  # the last epoch is the best, by next to nothing
+    (note,) = found("G06", record(train=falling, valid=flat))
+    assert (note.where, note.step) == ("too late", 40)
+    assert "After 2 of 40" in note.symptom
+    slow = [0.5 + 1.5 * 0.7**i for i in range(40)]  # all but a hundredth is reached in epoch 16
+    assert found("G06", record(train=falling, valid=slow)) == []
+
+
 def test_wrong_labels_learned_by_heart() -> None:
     noise = {"share": 0.2, "low": 0.17, "high": 0.23, "n": 2000}
     base = {"train": FALLING, "valid": FALLING, "fixed": FALLING}

@@ -95,6 +95,12 @@ def test_of_pictures_a_network_that_memorises_and_scores_chance_is_asked_for() -
     assert signal(0.3, 0.1, "table", epochs(0.8, (0.7, 0.5, 0.2))) is None
 
 
+def test_one_lucky_epoch_of_many_is_no_learning() -> None:
+    rows = list(epochs(0.5, (0.7, 0.6, 0.5, 0.4, 0.3, 0.2)))
+    rows[6] |= {"accuracy": 0.62}  # 3.4 standard errors of 200 rows, in the third epoch alone
+    assert signal(0.3, 0.1, "image", tuple(rows)) is not None
+
+
 @pytest.mark.parametrize(
     ("changes", "level"),
     [

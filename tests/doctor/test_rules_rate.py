@@ -179,6 +179,18 @@ def test_a_race_that_the_own_rate_does_well_in_refutes() -> None:
     assert found(too_low, [*curve(straight, noise=0.005), *CRAWLS, even]) is None
 
 
+def test_a_gain_of_nearly_all_may_leave_many_times_the_loss() -> None:
+    """Of 2.3 the own rate gains 0.88 as much as a tenth of it does, and stands at 28 times its loss."""
+    slow = {0.1: [0.01, 0.01, 0.01], 1.0: [0.28, 0.3, 0.27], 10.0: [2.3, 2.3, 2.3]}
+    finding = found(too_high, [*curve(healthy), *FITS, race(slow)])
+    assert finding is not None
+    assert (finding.level, finding.sure, round(finding.value)) == ("warning", "confirmed", 28)
+    near = {0.1: [0.01, 0.01, 0.01], 1.0: [0.05, 0.05, 0.05], 10.0: [2.3, 2.3, 2.3]}
+    assert found(too_high, [*curve(healthy), *FITS, race(near)]) is None, "both are next to nothing"
+    third = {0.3: [0.01, 0.01, 0.01], 1.0: [0.28, 0.3, 0.27], 10.0: [2.3, 2.3, 2.3]}
+    assert found(too_high, [*curve(healthy), *FITS, race(third)]) is None, "healthy rates lie within a factor of three"
+
+
 def test_a_race_of_seeds_that_disagree_says_nothing() -> None:
     rows = [race({0.1: [0.2, 2.0, 0.2], 1.0: [1.9, 1.9, 1.9], 10.0: [None] * 3})]
     assert found(too_high, rows) is None
@@ -197,6 +209,15 @@ def test_divergence_says_since_when() -> None:
     assert finding is not None
     assert finding.step is not None
     assert 150 <= finding.step <= 260
+
+
+def test_a_loss_back_at_chance_has_diverged_however_little_it_had_fallen() -> None:
+    finding = found(divergence, curve(lambda share: 2.3 - 2 * share if share < 0.5 else 2.3, noise=0.01))
+    assert finding is not None
+    assert "of what had been gained is lost" in finding.symptom
+    assert finding.value > 0.9
+    half = curve(lambda share: 2.3 - 2 * share if share < 0.5 else 1.9, noise=0.01)
+    assert found(divergence, half) is None
 
 
 def test_what_follows_is_folded_under_the_rate() -> None:

@@ -213,6 +213,25 @@ def test_unequal_speed() -> None:
     assert not ask("O10", speeds(1e-3), {"config": {"optim": {"layer_decay": 0.5}}})
 
 
+def test_a_layer_with_a_far_higher_rate_runs_off() -> None:
+    """It grows, and its steps are then small beside it, so that the ratio of speeds hides what the rates did."""
+
+    def run(rate: float) -> Rows:
+        _, facts = WEIGHTS["name"], WEIGHTS["values"]
+        rates = probe(
+            "parameters", {"body.a": {**facts["body.a"], "rate": rate}, "body.b": {**facts["body.b"], "rate": 1.0}}
+        )
+        norms = [{"body.a": 1.0, "body.b": 1.0 + 10 * i} for i in range(8)]
+        changes = [{"body.a": 0.002, "body.b": 0.5}] * 8
+        return [rates, *monitor("weight_norm", *norms), *monitor("update_norm", *changes)]
+
+    (finding,) = ask("O10", run(1e-3))
+    assert (finding.level, finding.where, round(finding.value)) == ("note", "a", 250)
+    assert "1000 times the lowest" in finding.symptom
+    assert not ask("O10", run(0.1))  # a tenth, as in fine-tuning
+    assert not ask("O10", run(1.0))  # one rate: gradients differ, which is no fault
+
+
 def test_numbers() -> None:
     assert not ask("N01", LEARNED)
     (finding,) = ask("N01", losses(2.3, 2.2, math.nan))
