@@ -31,7 +31,7 @@ ONLY_AN_MLP = {"model.hidden", "model.norm", "model.numbers"}
 FREE = {  # None is a value here, or another part decides
     "model.embedding", "objective.class_weights", "optim.clip_norm", "training.threads", "training.checkpoint_steps",
     "training.device", "training.precision", "model.compile", "training.matmul", "training.steps",
-    "training.mode", "training.baseline", "model.init", "model.keep", "model.start", "model.thaw",
+    "training.mode", "training.baseline", "training.on", "model.init", "model.keep", "model.start", "model.thaw",
 }  # fmt: skip
 
 

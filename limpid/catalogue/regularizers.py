@@ -186,7 +186,7 @@ REGULARIZERS: Catalogue[Part] = Catalogue(
         ),
         Part(
             name="bagging",
-            home="limpid.members:fit_members",
+            home="limpid.population.ensembles:fit_members",
             what="the mean of networks that saw bootstrap resamples of the rows: --set training.members=5",
             source="Breiman 1996",
             year=1996,
@@ -196,14 +196,14 @@ REGULARIZERS: Catalogue[Part] = Catalogue(
         ),
         Part(
             name="seed_ensemble",
-            home="limpid.members:fit_members",
+            home="limpid.population.ensembles:fit_members",
             what="the mean of networks that differ by their seed: training.members=5, training.ensemble=seeds",
             source="Hansen & Salamon 1990; Lakshminarayanan et al. 2017 (arXiv 1612.01474)",
             aliases=("deep ensemble", "ensemble", "model averaging", "committee"),
         ),
         Part(
             name="snapshot_ensemble",
-            home="limpid.members:fit_members",
+            home="limpid.population.ensembles:fit_members",
             what="the mean of what one training passes at the end of each cycle: training.ensemble=snapshot",
             source="Huang et al. 2017 (arXiv 1704.00109)",
             year=2017,

@@ -89,7 +89,7 @@ class Shelf:
 
     Attributes:
         weights: of the finished members that answer, by number.
-        ended: members so far, those of an earlier session included.
+        ended: members so far, those of an earlier process included.
         total: steps and epochs of all members, and samples of those that were trained now.
         reason: why the last of the failed members failed.
     """
@@ -150,7 +150,7 @@ class Shelf:
         return self._run.path / FOLDER / f"{member.number + 1:0{width}}"
 
     def _is_kept(self, member: Member, row: Mapping[str, Any] | None) -> bool:
-        """Whether an earlier session trained this member, and its folder is intact; what is not is removed."""
+        """Whether an earlier process trained this member, and its folder is intact; what is not is removed."""
         folder = self._folder(member)
         if row is not None and row["state"] == "failed":
             self._count(member, row, None)

@@ -21,10 +21,10 @@ Row = dict[str, Any]
 
 TEXT_KEYS = frozenset({"kind", "time", "split", "text", "reason", "file", "status", "score", "digest", "name", "where"})
 
-# Rows that conclude a session; a resumed run concludes anew.
+# Rows that conclude a stretch of training; a resumed run concludes anew.
 CLOSING_KINDS = frozenset({"result", "member_result", "held_out", "predictions", "throughput", "end"})
 
-# Rows about the session itself, true whatever happens later.
+# Rows about the process itself, true whatever happens later.
 LASTING_KINDS = frozenset({"checkpoint", "note"})
 
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}

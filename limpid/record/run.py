@@ -115,7 +115,7 @@ class Run:
     def truncate_after(self, step: int) -> None:
         """Forget what was logged after the checkpoint of `step`, because it will happen again; notes are kept.
 
-        Where there is no such checkpoint, rows of later steps and those that conclude a session are forgotten. The log
+        Where there is no such checkpoint, rows of later steps and those that conclude a process are forgotten. The log
         of a finished run stays as it is, because nothing of it will happen again.
         """
         if any(row.get("status") == "finished" for row in self.events("end")):

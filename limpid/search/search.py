@@ -7,6 +7,7 @@ from typing import Any
 
 from limpid.config_reader import config_from_dict
 from limpid.errors import ConfigError, LimpidError, Stopped
+from limpid.population.choice import Choice
 from limpid.population.executors import train_population
 from limpid.population.ground import Ground
 from limpid.search.examination import conclude_search
@@ -61,7 +62,12 @@ def run_search(
         with StopRequest() as stop:
             trials = Trials(study, folder, base, audience, seconds=seconds)
             stages = Stages(trials, lambda: Finals(folder, base, audience))
-            train_population(stages, ground, on=on, stop=stop)
+
+            def tell(choice: Choice) -> None:
+                run.add("note", text=f"Trained {choice.text()}.")
+                audience.way(choice.text())
+
+            train_population(stages, ground, on=on, stop=stop, tell=tell)
         if not folder.best_trials():
             raise ConfigError(_nothing_found(folder, seconds))
         assert stages.finals is not None, "an executor asks until there is nobody more"
