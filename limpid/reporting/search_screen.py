@@ -11,7 +11,6 @@ from limpid.record.trial_table import TrialTable
 from limpid.reporting.progress import Progress
 from limpid.reporting.search_lines import TrialLines, heading_lines, result_lines, result_row
 from limpid.reporting.terminal import print_data_summary
-from limpid.reporting.text import plain
 
 
 class SearchScreen:
@@ -21,7 +20,6 @@ class SearchScreen:
         self._quiet, self._json = quiet, json
         self.progress = Progress(quiet=quiet, json=json, stream=stream, unit="epoch")
         self._table: TrialLines | None = None
-        self._headed = False
         self._epochs = 0  # that each network is trained
         self._heard = 0  # epochs of all networks since the bar began
 
@@ -37,16 +35,12 @@ class SearchScreen:
         self._write(heading_lines(header, folder.budget))
         table = TrialTable(header, [{"kind": "member", **row} for row in rows])
         self._table = TrialLines(table)
-        if table.searched:
-            self._write([self._table.heading, *self._table.lines(table.searched)])
-        self._headed = bool(table.searched)
+        self._write([self._table.heading, *self._table.lines(table.searched)])
         self._expect(folder.budget - len(rows))
 
     def way(self, text: str) -> None:
         """How networks are trained together, and why."""
-        self._emit("way", text=text)
-        if not self._json:
-            self.progress.line(plain(text))
+        self._emit("way", text=text)  # a search has many of them: on a terminal they would hide its trials
 
     def epoch(self) -> None:
         """Some network was trained for one more epoch."""
@@ -57,9 +51,6 @@ class SearchScreen:
         """A trial has ended; `best`: none was better so far."""
         self._emit("trial", **row, best=best)
         if self._table is not None:
-            if not self._headed:
-                self._write([self._table.heading])
-                self._headed = True
             self._write([self._table.line(self._table.trial_of(row), best=best)])
 
     def finals(self, count: int) -> None:

@@ -20,6 +20,8 @@ from typing import Any
 
 from torch import Tensor
 
+from limpid.config import Config
+from limpid.config_reader import config_from_dict, with_options
 from limpid.errors import CheckpointError, RecordError
 from limpid.population.member import Outcome
 from limpid.record import files
@@ -40,6 +42,7 @@ class SearchFolder:
 
     Attributes:
         run: the record.
+        base: configuration that every trial changes: as given, with what was measured on this machine for all of them.
         trials: rows of the search's own members, by number.
         finals: rows of the finalists' seeds, by `repeat`.
     """
@@ -47,6 +50,7 @@ class SearchFolder:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.plan = SearchPlan.from_header(run.header)
+        self.base = _base_of(run)
         self.space = Space.from_dict(run.header["space"])
         self.trials: dict[int, Row] = {}
         self.finals: dict[str, Row] = {}
@@ -135,3 +139,10 @@ class SearchFolder:
 def repeat(params: Mapping[str, Any], seed: int) -> str:
     """A name of a configuration from a seed: equal for equal members."""
     return json.dumps([params, seed], sort_keys=True)
+
+
+def _base_of(run: Run) -> Config:
+    """Measured once for all trials, so that a search from the same seed is the same search on this machine."""
+    given = config_from_dict(run.header["given"], origin=f"{run.path}/run.json")
+    resolved = run.header["config"]["training"]
+    return with_options(given, {f"training__{key}": resolved[key] for key in ("precision", "matmul")})

@@ -60,12 +60,7 @@ def begin(
     if read is None:
         read = architecture_space(given, spec) if architectures else default_space(given, spec)
     metric = judged_by(metric, wiring, read.paths)
-    # Measured once for all trials, so that a search from the same seed is the same search on this machine.
-    measured = {
-        "training__precision": wiring.config.training.precision,
-        "training__matmul": wiring.config.training.matmul,
-    }
-    base = with_options(given, {"training__monitor": metric, **measured})
+    base = with_options(given, {"training__monitor": metric})
     base = base.model_copy(update={"record": RecordConfig(report=given.record.report)})
     read.check(base, spec)
     seed, epochs = wiring.config.training.seed, wiring.config.training.epochs

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from limpid.config_reader import config_from_dict
 from limpid.errors import ConfigError, LimpidError, Stopped
 from limpid.population.choice import Choice
 from limpid.population.executors import train_population
@@ -47,7 +46,7 @@ def run_search(
     if folder.concluded:
         run.close()
         return SearchResult(run, run.events("winner")[-1])
-    base = config_from_dict(run.header["given"], origin=f"{run.path}/run.json")
+    base = folder.base
     on = on or base.training.on
     sampler = build_sampler(plan.sampler, plan.seed, folder.space, plan.budget)
     study = Study(
