@@ -85,7 +85,7 @@ def read_command_line(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m clinic", description=__doc__)
     parser.add_argument("--fast", action="store_true", help="a few dozen runs: does everything work?")
     parser.add_argument("--only", nargs="*", default=(), metavar="WORD", help="codes, groups or parts of names")
-    parser.add_argument("--seeds", type=int, help="of each condition; default 3 of sick, 2 of other ones")
+    parser.add_argument("--seeds", type=int, help="of each condition; default 3 to 8 of sick, 2 of others")
     parser.add_argument("--half", choices=("calibration", "report"), default="report", help="which seeds")
     parser.add_argument("--data", type=Path, help="folder of real data too")
     parser.add_argument("--workers", type=int, default=2, help="processes; 0: this one")

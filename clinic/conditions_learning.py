@@ -14,13 +14,20 @@ from clinic.conditions_data import brighter_validation, shifted_validation, shuf
 from clinic.fixtures import FIXTURES, bars, digits, table
 
 
-def memorised(seed: int, folder: Path, *, valid: int = 30, epochs: int = 120) -> Case:
-    """G02, G07: a large network on a hundred digits, much too long."""
+def memorised(
+    seed: int, folder: Path, *, rows: int = 120, valid: int = 30, epochs: int = 120, restore: bool = True
+) -> Case:
+    """G02, G06, G07: a large network on a hundred digits, much too long; without `restore` its last weights count.
+
+    Those of the best epoch are often no surer than they are right: in six of fourteen runs chance explains the rest.
+    """
     x, y = digits(seed)
-    parts = {"x_train": x[:120], "y_train": y[:120], "x_valid": x[120 : 120 + valid], "y_valid": y[120 : 120 + valid]}
+    parts = {"x_train": x[:rows], "y_train": y[:rows]}
+    parts |= {"x_valid": x[rows : rows + valid], "y_valid": y[rows : rows + valid]}
     parts |= {"x_test": x[-600:], "y_test": y[-600:]}
     changes = {"hidden": (512, 512), "epochs": epochs, "batch_size": 32, "schedule": "constant", "lr": 1e-3}
-    return Case(parts, None, options_of(FIXTURES["digits"], {**changes, "dropout": 0.0, "patience": 0}))
+    changes |= {"dropout": 0.0, "patience": 0, "training__restore_best": restore}
+    return Case(parts, None, options_of(FIXTURES["digits"], changes))
 
 
 def wide_moons(seed: int, folder: Path) -> Case:
@@ -60,15 +67,25 @@ def failing_category(seed: int, folder: Path) -> Case:
     return Case(frame.with_columns(pl.Series("y", labels)), None, options_of(FIXTURES["tab-c"], {}))
 
 
-def blurred_class(seed: int, folder: Path) -> Case:
-    """G08: the bars of one class are hardly to be seen."""
+def faint_class(seed: int, folder: Path) -> Case:
+    """G08: images of the first class show nothing, and so do three fifths of the second: its bars are too faint."""
     x, y = bars(seed)
-    x = x.copy()
-    faint = y == 1
-    x[faint] = np.round(0.05 * x[faint] + 0.95 * x[faint].mean(axis=(2, 3), keepdims=True)).astype(np.uint8)
-    noise = np.random.default_rng(1000 + seed).normal(0, 60, x.shape)
-    both = np.where((y < 2)[:, None, None, None], x + noise, x)
-    return Case(both.clip(0, 255).astype(np.uint8), y, options_of(FIXTURES["bars"], {}))
+    random = np.random.default_rng(1000 + seed)
+    nothing = (y == 0) | ((y == 1) & (random.random(len(y)) < 0.6))
+    empty = np.round(255 * (0.2 + 0.15 * random.standard_normal(x.shape)).clip(0, 1)).astype(np.uint8)
+    return Case(np.where(nothing[:, None, None, None], empty, x), y, options_of(FIXTURES["bars"], {}))
+
+
+def leaping(seed: int, folder: Path) -> Case:
+    """O05: a noisy number, and a rate that never falls: 0.6 of its variance is told, and 0.68 with a fifth of the rate.
+
+    The digits at a rate of 0.3 either learn well all the same or are thrown out, which is O01.
+    """
+    random = np.random.default_rng(seed)
+    x = random.standard_normal((3000, 10)).astype(np.float32)
+    y = (np.sin(2 * x[:, 0]) + x[:, 1] - x[:, 2] + random.standard_normal(3000)).astype(np.float32)
+    options = {"model": "mlp", "hidden": (16,), "task": "regression", "batch_size": 16, "epochs": 15, "dropout": 0.0}
+    return Case(x, y, {**options, **SGD, "lr": 0.05, "optim__momentum": 0.9})
 
 
 def tell_tale_corner(seed: int, folder: Path) -> Case:
@@ -116,7 +133,7 @@ SICK: tuple[tuple[str, str, Build, dict[str, tuple[str, ...]]], ...] = (
     ("O03-rising-rate", "O03", plain("digits", optimizer="sgd", lr=4.0, schedule="one_cycle", optim__warmup=0.6),
      {"kin": ("O01", "S05"), "also": ("S08", "S04", "N01")}),
     ("O04-zeros", "O04", plain("digits", model__init="zeros"), {"kin": ("S01",), "also": ("G01", "G15", "S07")}),
-    ("O05-constant-rate", "O05", plain("digits-cnn", **SGD, norm="batch", lr=0.3, epochs=25), {"kin": ("O01",)}),
+    ("O05-constant-rate", "O05", leaping, {"kin": ("O01",)}),
     ("O06-batch-of-two", "O06", plain("digits-cnn", norm="batch", batch_size=2, epochs=1, schedule="constant"),
      {"kin": ("B08", "O01")}),
     ("O07-full-batch", "O07", plain("digits", batch_size=1300, epochs=20, schedule="constant"),
@@ -138,9 +155,10 @@ SICK: tuple[tuple[str, str, Build, dict[str, tuple[str, ...]]], ...] = (
      {"kin": ("O02",), "also": ("G01",)}),
     ("G06-much-too-long", "G06", lambda seed, folder: memorised(seed, folder, valid=200, epochs=250),
      {"kin": ("G02",), "also": ("G07",)}),
-    ("G07-confident", "G07", lambda seed, folder: memorised(seed, folder, valid=600), {"kin": ("G02",)}),
+    ("G07-confident", "G07", lambda seed, folder: memorised(seed, folder, rows=80, valid=600, restore=False),
+     {"kin": ("G02", "G06"), "also": ("G08",)}),
     ("G08-one-town", "G08", failing_category, {"kin": ("D06",)}),
-    ("G08-one-class", "G08", blurred_class, {}),
+    ("G08-one-class", "G08", faint_class, {"also": ("D06",)}),
     ("G09-decay", "G09", plain("digits", weight_decay=10.0, lr=1e-2),
      {"kin": ("S08", "S07"), "also": ("G01", "O04", "G15")}),
     ("G09-dropout", "G09", plain("digits", dropout=0.9), {"also": ("G01",)}),

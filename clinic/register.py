@@ -41,12 +41,32 @@ def bring_real(folder: Path) -> None:
 
 if os.environ.get(REAL):
     bring_real(Path(os.environ[REAL]))
-SEEDS = {"sick": 3, "near": 2, "healthy": 2}  # of each half, unless told
+SEEDS = {"sick": 8, "near": 2, "healthy": 2}  # of each half, unless told
+SECONDS = {  # what a run of the dearer conditions takes on one core, roughly; of all others less than one
+    **dict.fromkeys(
+        (
+            *("B13-no-causal-mask", "D06-bars-20", "D06-digits-20", "D06-digits-pairs-20", "D06-rings-20"),
+            *("D14-turned-digits", "G01-two-units", "G02-memorised", "G02-wide-moons", "G05-column-tells"),
+            *("G06-three-epochs", "G07-confident", "G08-one-town", "G13-corner", "O01-adamw-0.1", "O01-rings"),
+            *("O01-sgd-1", "O02-rings", "O03-rising-rate", "O08-momentum", "O09-post-norm", "O12-forgetting"),
+            *("S02-deep-large", "S02-deep-small", "S03-deep-sigmoid", "S03-recurrent", "S05-rate-1"),
+            *("S07-deep-tanh", "S08-blow-up", "S09-sharp-attention"),
+        ),
+        1.5,
+    ),
+    **dict.fromkeys(("G06-much-too-long", "G10-memorising", "O01-tab-r", "O02-sgd-1e-5", "O05-constant-rate"), 3.0),
+    **dict.fromkeys(("O02-adamw-1e-6", "O06-batch-of-two", "O07-full-batch"), 5.0),
+}
+DEARER = ((2.0, 3), (1.0, 5))  # of sick conditions above so many seconds, only so many seeds
 
 
 def seeds_of(condition: Condition, half: Half, num_seeds: int | None) -> list[int]:
     """Even seeds calibrate, odd ones report; conditions that are held back are reported only."""
-    count = SEEDS[condition.group] if num_seeds is None else num_seeds
+    usual = SEEDS[condition.group]
+    if condition.group == "sick":
+        price = SECONDS.get(condition.name, 0.0)
+        usual = next((few for seconds, few in DEARER if price > seconds), usual)
+    count = usual if num_seeds is None else num_seeds
     if half == "calibration":
         return [] if condition.held_back else [2 * i for i in range(count)]
     return [2 * i + 1 for i in range(count)]

@@ -63,6 +63,7 @@ def noise_values(estimate: NoiseEstimate, label_N: NDArray[np.int64]) -> dict[st
         "low": estimate.low,
         "high": estimate.high,
         "level": estimate.level,
+        "odds": estimate.odds,
         "joint_share": estimate.joint_share,
         "bands": list(estimate.bands),
         "sided": estimate.sided,

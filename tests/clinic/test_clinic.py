@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from clinic import __main__ as program
 from clinic import shifts
 from clinic.condition import Case, Condition, plain
 from clinic.fixtures import FIXTURES
-from clinic.register import CONDITIONS, tasks
+from clinic.register import CONDITIONS, SECONDS, tasks
 from clinic.summary import bars, document, misses, per_check, rates
 from clinic.tally import Share, false_alarms, tally
 from clinic.ward import examine
@@ -90,6 +91,10 @@ def test_texts_hold_bars_misses_and_errors() -> None:
     records = tally(ROWS, SMALL, ["S05", "O01"])
     assert "75.0 %" in bars(records, ROWS, SMALL)
     assert "| fail |" in bars(records, ROWS, SMALL)
+    assert "0 of 1; below: S05 3/4 (30-95 %); of these with the whole interval: none" in bars(records, ROWS, SMALL)
+    silent = [row("sick-a", seed=seed) for seed in range(8)]
+    told = bars(tally(silent, SMALL, ["S05"]), silent, SMALL)
+    assert "of these with the whole interval: S05 0/8 (0-32 %)" in told
     text = document(ROWS, records, SMALL, {"S05": "dead-units", "O01": "rate-too-high"}, "Today.")
     assert "| sick-a | 4 | **S05** 3, **O01** 1 |" in text
     assert "it fell over" in text
@@ -134,6 +139,15 @@ def test_halves_share_no_seed_and_held_back_fixtures_are_only_reported() -> None
     assert not {(name, seed) for name, seed in calibration} & report
     assert not any(CONDITIONS[name].held_back for name, _ in calibration)
     assert {name for name, _ in report} == set(CONDITIONS)
+
+
+def test_cheap_conditions_have_more_seeds() -> None:
+    seeds = Counter(name for name, _ in tasks("report", None))
+    assert set(SECONDS) <= set(CONDITIONS)
+    assert {seeds[name] for name, price in SECONDS.items() if price < 2} == {5}
+    assert {seeds[name] for name, price in SECONDS.items() if price > 2} == {3}
+    sick = {condition.name for condition in CONDITIONS.values() if condition.group == "sick"}
+    assert {seeds[name] for name in sick - set(SECONDS)} == {8}
 
 
 def test_the_catalogue_is_covered() -> None:

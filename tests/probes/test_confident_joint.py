@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits, make_moons
 
-from limpid.probes.confident_joint import confident_joint, estimate_noise, suspect_labels
+from limpid.probes.confident_joint import accident_or_overlap, confident_joint, estimate_noise, suspect_labels
 from limpid.probes.held_out import row_probabilities
 from limpid.probes.label_signal import standardised
 
@@ -78,3 +78,31 @@ def test_the_same_rows_give_the_same_numbers() -> None:
     before = torch.get_rng_state()
     assert np.array_equal(probabilities(x, label), probabilities(x, label))
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_accident_is_told_from_overlap_by_the_shape_of_the_disagreement() -> None:
+    """Numbers of rows as bars with 20 % wrong labels gave them (one band high by luck), and as weak relations do."""
+    rows = [157, 158, 158, 157]
+    assert accident_or_overlap([29, 27, 45, 92], rows, 3, 0.34) > 3
+    assert accident_or_overlap([0, 12, 36, 64], rows, 2, 0.5) < -10
+    weak = [int(n * (1 / (1 + np.exp(m)))) for n, m in zip(rows, (1.15, 0.61, 0.34, 0.11), strict=True)]
+    assert accident_or_overlap(weak, rows, 2, 0.5) < 0
+    tilted = [14, 23, 30, 43]  # one class in six, and it is hard to foretell
+    assert accident_or_overlap(tilted, rows, 2, 5 / 6) < 0
+
+
+@pytest.mark.slow
+def test_wrong_labels_of_small_sets_are_seldom_overlooked_and_weak_relations_seldom_called_wrong() -> None:
+    """630 rows: ten sets of digits with 20 % wrong labels, ten of three classes that a weak linear map draws."""
+    x, true = load_digits(return_X_y=True)
+    found, called = 0, 0
+    for seed in range(10):
+        random = np.random.default_rng(seed)
+        some = random.permutation(len(true))[:630]
+        label = flipped(true[some], 0.2, False, seed)
+        found += estimate_noise(probabilities(x[some], label), label).level
+        rows = random.standard_normal((630, 8))
+        drawn = (rows @ random.standard_normal((8, 3)) * 0.42 + random.gumbel(size=(630, 3))).argmax(1)
+        called += estimate_noise(probabilities(rows, drawn), drawn).level
+    assert found == 10
+    assert called <= 2
