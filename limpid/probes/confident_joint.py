@@ -42,8 +42,6 @@ BANDS = 4  # quarters of the rows of each predicted class, the surest first
 RISE = 1.25  # least ratio of two bands' disagreement that counts as a rise, if chance does not explain it
 BEYOND = 3.0  # standard errors; with 2, 15 of 232 sets with wrong labels had a rise by luck
 ODDS = 3.0  # nats; 630 to 1,260 rows with 10 or 20 % wrong labels: 7 and more in 232 sets; weak relations: 18 of 444
-    3.0  # nats; 10 and 20 % wrong labels: 7 and more in 64 sets; weak relations: 6 of 187 sets above it, 630 rows each
-)
 FEW, DOUBT = 0.03, 2.0  # a disagreement that nothing is made of: both explain it, so that a rise alone is looked for
 Z = 1.96
 QUANTILES = 100 * BANDS
