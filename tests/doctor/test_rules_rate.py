@@ -241,6 +241,9 @@ def test_a_fork_with_shorter_steps_confirms_a_late_plateau() -> None:
     assert (gained.level, gained.sure) == ("warning", "confirmed")
     assert found(plateau_late, fork([0.60, 0.62, 0.59])) is None  # the floor is reached
     assert found(plateau_late, fork([0.50, 0.51, 0.85])) is None  # luck
+    falling = [row for row in fork([0.45, 0.46, 0.44]) if row.get("split") != "valid"]
+    rows = [{**row, "split": "valid", "loss": 1 / row["epoch"]} for row in flat if row.get("split") == "valid"]
+    assert found(plateau_late, falling + rows) is None  # it still falls: a tenth of the rate gains in any case
 
 
 @pytest.mark.parametrize("rule", ALL)
