@@ -7,8 +7,9 @@ from limpid.doctor.evidence import Epoch, Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
 from limpid.doctor.fit_category import RISEN as RISE
 from limpid.doctor.fit_category import course_of
-from limpid.doctor.fit_figures import SHARES, FitFigures
+from limpid.doctor.fit_figures import SHARES, Estimate, FitFigures
 from limpid.doctor.rules_fit_bias import noise_floor
+from limpid.doctor.rules_labels import unrelated_labels
 
 RISEN = Threshold(RISE, "share of the best validation loss", "ours; healthy runs reach the 5 % of USERS", "some")
 DOUBLED = Threshold(1.0, "share of the best validation loss", "ours: confidence alone costs no answers", "some")
@@ -78,7 +79,11 @@ def memorises(evidence: Evidence) -> Verdict | None:
 
 def learned_wrong_labels(evidence: Evidence) -> Verdict | None:
     """1 - train error / share of wrong labels: how many of them the network has learned by heart."""
-    floor, fit = noise_floor(evidence), FitFigures(evidence)
+    fit = FitFigures(evidence)
+    unrelated, chance = unrelated_labels(evidence), fit.chance
+    floor = noise_floor(evidence)
+    if unrelated is not None and unrelated.findings and chance is not None:  # then all but the lucky ones are wrong
+        floor = Estimate(chance, chance, chance, floor.n if floor else 0)
     train = fit.train_at(fit.evaluated[-1]) if fit.evaluated else None  # learned by heart at the end, if at all
     if floor is None or train is None or fit.score not in SHARES:
         return None

@@ -207,6 +207,18 @@ def test_wrong_labels_learned_by_heart() -> None:
     assert found("G10", record(**base, fixed_accuracy=[0.8] * 8, probes={"label_noise": noise})) == []
 
 
+def test_labels_at_random_learned_by_heart() -> None:
+    """No noise can be told from labels that have nothing to do with the inputs: all but the lucky ones are wrong then."""
+    probes = {
+        "label_noise": {"share": 0.0, "low": 0.0, "high": 0.0, "rows": 1000},
+        "label_signal": {"rows": 1000, "near": 0.0, "near_z": 0.5, "linear": 0.0, "linear_z": -0.4},
+    }
+    base = {"train": FALLING, "valid": FALLING, "fixed": FALLING, "accuracy": [0.1] * 8, "probes": probes}
+    (finding,) = found("G10", record(**base, fixed_accuracy=[1.0] * 8))
+    assert "90 % of the labels" in finding.symptom
+    assert found("G10", record(**base, fixed_accuracy=[0.2] * 8)) == []
+
+
 def test_dropout_in_front_of_batch_normalisation() -> None:
     layers = [{"name": "0", "kind": "Dropout"}, {"name": "1", "kind": "Linear"}, {"name": "2", "kind": "BatchNorm1d"}]
     (finding,) = found(
