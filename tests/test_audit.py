@@ -56,6 +56,7 @@ def test_planted_labels_and_copies_are_listed(digits: tuple[Audit, Path]) -> Non
     assert all(row["split"] in ("train", "valid") for row in rows)
 
 
+@pytest.mark.slow
 def test_the_table_comes_back_as_corrections(digits: tuple[Audit, Path]) -> None:
     made, folder = digits
     rows = suspects_of(folder / "out")
@@ -176,6 +177,7 @@ def rendered(path: Path) -> str:
     return subprocess.run([*command, path.as_uri()], capture_output=True, text=True, timeout=120, check=True).stdout
 
 
+@pytest.mark.slow
 def test_the_command_says_what_was_found(digits: tuple[Audit, Path], tmp_path: Path, capsys: Any) -> None:
     from limpid.commands.auditing import audit
 

@@ -119,7 +119,7 @@ def test_a_fit_leaves_the_process_as_it_was(iris):
         torch.set_num_threads(found)
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_grid_search_refits_the_best(iris, workers, n_jobs):
     X, y = iris
     grid = {"lr": [1e-5, 0.02], "hidden": [(4,), (16,)]}

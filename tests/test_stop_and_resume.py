@@ -69,7 +69,9 @@ def test_two_runs_of_one_seed_have_the_same_bits(whole: Path, tmp_path: Path) ->
     assert curve(tmp_path / "twin") == curve(whole)
 
 
-@pytest.mark.parametrize(("signal_name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(
+    ("signal_name", "code"), [("SIGINT", 130), pytest.param("SIGTERM", 143, marks=pytest.mark.slow)]
+)
 def test_a_stopped_run_says_so_and_resumes_to_the_same_bits(
     whole: Path, tmp_path: Path, signal_name: str, code: int
 ) -> None:

@@ -48,6 +48,7 @@ def test_everyone_trains_and_chooses_on_limpids_own_split(tmp_path):
         assert program == "limpid" or Path(command[1]).exists()
 
 
+@pytest.mark.slow
 def test_w7_runs_a_plan(tmp_path):
     plan = write_plan(tmp_path / "plan.json", 2, 1)
     found = w7.run_search("limpid", command_of("limpid", plan), 2)

@@ -65,6 +65,7 @@ def test_the_shortcut_equals_refitting_without_each_trial() -> None:
     assert quick[0] == pytest.approx(np.bincount(owner, explained) / (w_N @ zc**2), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_it_agrees_with_fanova() -> None:
     """optuna's fANOVA on the same scores puts the same knob first, with a share within 0.25."""
     import optuna

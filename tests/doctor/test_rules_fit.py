@@ -208,7 +208,7 @@ def test_wrong_labels_learned_by_heart() -> None:
 
 
 def test_labels_at_random_learned_by_heart() -> None:
-    """No noise can be told from labels that have nothing to do with the inputs: all but the lucky ones are wrong then."""
+    """Labels that have nothing to do with the inputs show no noise; all but the lucky ones are wrong then."""
     probes = {
         "label_noise": {"share": 0.0, "low": 0.0, "high": 0.0, "rows": 1000},
         "label_signal": {"rows": 1000, "near": 0.0, "near_z": 0.5, "linear": 0.0, "linear_z": -0.4},

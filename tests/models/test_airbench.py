@@ -65,6 +65,7 @@ def test_its_settings_are_the_defaults_unless_another_optimizer_is_chosen() -> N
     assert (given.optim.lr, given.optim.options["momentum"]) == (0.3, 0.5)
 
 
+@pytest.mark.slow
 def test_trains_and_answers_again_after_loading(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     y = np.arange(240) % 3

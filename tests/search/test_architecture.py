@@ -254,6 +254,7 @@ def test_data_and_models_without_patterns_are_refused(spec: DataSpec, options: d
         architecture_space(with_options(Config(), options), spec)
 
 
+@pytest.mark.slow
 @pytest.mark.spec("A64")
 def test_a_search_of_architectures_beats_the_median_random_network() -> None:
     options = {"data__source": "digits", "epochs": 2, "training__threads": 1, "training__batch_size": 64}
