@@ -6,6 +6,7 @@ Shapes: N samples of the split, K classes.
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
 import numpy as np
@@ -70,12 +71,13 @@ def answers(wiring: Wiring, network: nn.Module, split: Split) -> tuple[Tensor, T
 
 
 def figures_of(objective: Objective, outputs: Tensor, target: Tensor) -> dict[str, Any]:
-    """Loss and every metric of these answers, and the interval of the headline one."""
+    """Loss and every metric of these answers, and the interval of the headline one where there is any."""
+    bounds = objective.interval(outputs, target)
     return {
         "n": len(target),
         "loss": objective.kept_loss(outputs, target).item(),
         **objective.metrics(outputs, target),
-        "interval": {objective.score: list(objective.interval(outputs, target))},
+        "interval": {objective.score: list(bounds)} if all(map(math.isfinite, bounds)) else {},
         "score": objective.score,
     }
 

@@ -20,6 +20,7 @@ Interval = tuple[float, float]
 # Resamples of a bootstrap: 1000 settle a 95 % bound to about 2 % of the interval's width. With many samples fewer are
 # drawn, down to 200, so that the cost stays below 2e7 draws (about a second).
 MOST_RESAMPLES, LEAST_RESAMPLES, DRAWS = 1000, 200, 20_000_000
+LEAST_BLOCKS = 5  # of samples that hang together; resamples of fewer are nearly all alike, and so promise too much
 
 
 def wilson_interval(successes: float, trials: int, level: float = 0.95) -> Interval:
@@ -46,12 +47,20 @@ def mean_interval(values: Array, level: float = 0.95) -> Interval:
     return (float(values.mean() - half), float(values.mean() + half))
 
 
-def interval_of(score: str, prediction: Any, target: Any, *, level: float = 0.95, seed: int = 0) -> Interval:
+def interval_of(
+    score: str, prediction: Any, target: Any, *, overlap: int = 1, level: float = 0.95, seed: int = 0
+) -> Interval:
     """Interval of a named figure of merit of one split.
 
     `prediction` holds what the figure is made of: decisions for accuracy, balanced_accuracy, f1 and macro_f1; values
     for r2, rmse and mae; scores (logits or probabilities) for auc. Shapes are those of the objective's decisions.
     Shares get Wilson's interval, means Student's, everything else a seeded bootstrap.
+
+    Args:
+        overlap: how many successive samples share values, as the windows of a forecast do; 1: samples are independent.
+            The errors of values are then resampled in blocks of successive samples, at least so long (Künsch 1989).
+
+    NaN where nothing can be told: a figure that is undefined, or fewer than five such blocks.
     """
     guess, truth = np.asarray(prediction), np.asarray(target)
     rng = np.random.default_rng(seed)
@@ -69,7 +78,10 @@ def interval_of(score: str, prediction: Any, target: Any, *, level: float = 0.95
         return _percentiles(_bootstrap_auc(guess.ravel(), truth.ravel(), rng), level)
     if score in ("r2", "rmse", "mae"):
         columns = len(guess), -1
-        return _corrected(*_bootstrap_errors(score, guess.reshape(columns), truth.reshape(columns), rng), level)
+        block = 1 if overlap == 1 else max(overlap, round(len(guess) ** (1 / 3)))
+        if overlap > 1 and len(guess) < LEAST_BLOCKS * block:
+            return (math.nan, math.nan)
+        return _percentiles(_bootstrap_errors(score, guess.reshape(columns), truth.reshape(columns), block, rng), level)
     raise AssertionError(f"no interval for {score}")
 
 
@@ -80,52 +92,39 @@ def _percentiles(figures_R: Array, level: float) -> Interval:
     return (float(low), float(high))
 
 
-def _corrected(figures_R: Array, figure: float, level: float) -> Interval:
-    """Percentiles that allow for the bias of the resamples (Efron 1981), which is large for R2 of few samples.
-
-    A resample repeats samples and so holds less spread than the sample; z0 is how far, in deviations of a normal
-    variable, the figure lies from the resamples' median.
-    """
-    known_R = figures_R[np.isfinite(figures_R)]
-    if not len(known_R) or not math.isfinite(figure):
-        return (math.nan, math.nan)
-    below = ((known_R < figure).sum() + 0.5 * (known_R == figure).sum()) / len(known_R)
-    normal = NormalDist()
-    z0 = normal.inv_cdf(min(max(below, 1 / len(known_R)), 1 - 1 / len(known_R)))
-    shares = [normal.cdf(2 * z0 + normal.inv_cdf(share)) for share in ((1 - level) / 2, (1 + level) / 2)]
-    low, high = np.quantile(known_R, shares)
-    return (min(float(low), figure), max(float(high), figure))
-
-
 def _num_resamples(num_samples: int) -> int:
     return min(max(DRAWS // max(num_samples, 1), LEAST_RESAMPLES), MOST_RESAMPLES)
 
 
-def _resampled_sums(columns_BC: Array, rng: np.random.Generator) -> Array:
-    """(R, C) sums of the columns over R resamples with replacement of the B rows."""
+def _resampled_sums(columns_BC: Array, rng: np.random.Generator, block: int = 1) -> Array:
+    """(R, C) sums of the columns over R resamples with replacement of the B rows, by blocks of successive rows."""
     size = len(columns_BC)
-    sums = [np.bincount(rng.integers(0, size, size), minlength=size) @ columns_BC for _ in range(_num_resamples(size))]
+    sums = []
+    for _ in range(_num_resamples(size)):
+        rows = rng.integers(0, size - block + 1, -(-size // block))
+        rows = rows if block == 1 else (rows[:, None] + np.arange(block)).ravel()[:size]
+        sums.append(np.bincount(rows, minlength=size) @ columns_BC)
     return np.stack(sums)
 
 
-def _bootstrap_errors(score: str, guess_BT: Array, truth_BT: Array, rng: np.random.Generator) -> tuple[Array, float]:
-    """The figure of each resample, and that of the sample."""
+def _bootstrap_errors(score: str, guess_BT: Array, truth_BT: Array, block: int, rng: np.random.Generator) -> Array:
+    """The figure of each resample.
+
+    The spread that R2 divides by is taken around the mean of the sample, not of the resample, which repeats samples
+    and so would hold less of it: with few samples R2 would come out lower in nearly all resamples than in the sample.
+    """
     size = len(guess_BT)
     truth_BT = truth_BT.astype(np.float64)
     error_BT = guess_BT - truth_BT
-    centred_BT = truth_BT - truth_BT.mean(axis=0)  # small numbers, so that the difference of squares is exact
-    columns_BC = np.concatenate((np.abs(error_BT), error_BT**2, centred_BT, centred_BT**2), axis=1)
-    sums_RC = np.concatenate((columns_BC.sum(axis=0, keepdims=True), _resampled_sums(columns_BC, rng)))
-    away_RT, error_RT, first_RT, second_RT = np.split(sums_RC, 4, axis=1)
+    spread_BT = (truth_BT - truth_BT.mean(axis=0)) ** 2
+    sums_RC = _resampled_sums(np.concatenate((np.abs(error_BT), error_BT**2, spread_BT), axis=1), rng, block)
+    away_RT, error_RT, spread_RT = np.split(sums_RC, 3, axis=1)
     if score == "mae":
-        figures = (away_RT / size).mean(axis=1)
-    elif score == "rmse":
-        figures = np.sqrt(error_RT / size).mean(axis=1)
-    else:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            spread_RT = second_RT - first_RT**2 / size
-            figures = np.where(spread_RT > 0, 1 - error_RT / spread_RT, np.nan).mean(axis=1)
-    return figures[1:], float(figures[0])
+        return np.asarray((away_RT / size).mean(axis=1))
+    if score == "rmse":
+        return np.asarray(np.sqrt(error_RT / size).mean(axis=1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(spread_RT > 0, 1 - error_RT / spread_RT, np.nan).mean(axis=1))
 
 
 def _bootstrap_confusion(score: str, guess_B: Array, truth_B: Array, rng: np.random.Generator) -> Array:

@@ -63,7 +63,7 @@ class Objective(ABC):
         return self.losses(kept, target)
 
     def interval(self, kept: Tensor, target: Tensor) -> Interval:
-        """95 % interval of the score on this split."""
+        """95 % interval of the score on this split; NaN where its samples cannot tell."""
         return interval_of(self.score, self.predict(kept).cpu(), target.cpu())
 
     def chance(self, target: Tensor) -> float:
@@ -189,14 +189,18 @@ class Multilabel(Objective):
 class Regression(Objective):
     """T numbers. Decisions and metrics are in the target's own units. Target: float (B, T).
 
+    With `overlap` > 1 so many successive samples of a split share values, as windows of a series do.
+
     The network works in units of the standardised target, z = (y - mean) / std. With `log_rate` its outputs are
     logarithms of the answer instead, and the loss gets the target as it is.
     """
 
     score = "r2"
 
-    def __init__(self, point: PointLoss, mean_T: Tensor, std_T: Tensor, *, log_rate: bool = False) -> None:
-        self.point = point
+    def __init__(
+        self, point: PointLoss, mean_T: Tensor, std_T: Tensor, *, log_rate: bool = False, overlap: int = 1
+    ) -> None:
+        self.point, self.overlap = point, overlap
         self.mean_T = mean_T
         self.std_T = torch.where(std_T > 0, std_T, 1.0)
         self.log_rate = log_rate
@@ -225,6 +229,9 @@ class Regression(Objective):
             "rmse": metrics.rmse(values_BT, target),
             "mae": metrics.mae(values_BT, target),
         }
+
+    def interval(self, kept: Tensor, target: Tensor) -> Interval:
+        return interval_of(self.score, self.predict(kept).cpu(), target.cpu(), overlap=self.overlap)
 
     def _scaled(self, target_BT: Tensor) -> Tensor:
         if self.log_rate:

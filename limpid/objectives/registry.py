@@ -41,7 +41,8 @@ def build_objective(config: ObjectiveConfig, spec: DataSpec) -> Objective:
                 f"objective.loss={part.name} is for counts of 0 or more; the mean of this target is "
                 f"{min(spec.target_mean):g}. Use objective.loss=mse."
             )
-        return Regression(part.load()(spec.task, **options), mean, std, log_rate=part.log_rate)
+        overlap = spec.preparation.get("horizon", 1) if spec.kind == "series" else 1
+        return Regression(part.load()(spec.task, **options), mean, std, log_rate=part.log_rate, overlap=overlap)
     point = part.load()(spec.task, smoothing=smoothing, weights=weights, **options)
     if spec.task == "classification":
         return Classification(point, spec.class_counts, spec.num_outputs, weights)

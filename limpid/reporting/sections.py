@@ -75,6 +75,8 @@ def _score_detail(reading: Reading) -> str:
     bounds = (reading.result.get("interval") or {}).get(name)
     if bounds:
         parts.append(f"95 % interval {interval(name, *bounds)}")
+    elif reading.result.get("interval") == {}:
+        parts.append("too few samples for an interval")
     if reading.result.get("n") is not None:
         parts.append(f"n = {number(reading.result['n'])}")
     return ", ".join(parts)

@@ -154,7 +154,8 @@ def print_result(run: Run, *, json: bool = False, stream: TextIO | None = None) 
     if reading.result is not None and reading.score in reading.result:
         name, result = reading.score or "", reading.result
         bounds = (result.get("interval") or {}).get(name)
-        doubt = f"95 % interval {interval(name, *bounds)}, " if bounds else ""
+        unknown = "too few samples for an interval, " if result.get("interval") == {} else ""
+        doubt = f"95 % interval {interval(name, *bounds)}, " if bounds else unknown
         several = f" of the mean of {len(reading.header['members'])} networks" if reading.header.get("members") else ""
         n = number(result.get("n", 0))
         lines.append(f"{score_title(reading)}{several} {figure(name, result[name])} ({doubt}n = {n})")

@@ -103,8 +103,10 @@ def figure(name: str, value: float) -> str:
 
 
 def interval(name: str, low: float, high: float) -> str:
-    """An interval in the metric's unit: `96.10 to 98.42 %`."""
-    if name in SHARES and math.isfinite(low) and math.isfinite(high):
+    """An interval in the metric's unit: `96.10 to 98.42 %`; `no interval` where it is not known."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "no interval"
+    if name in SHARES:
         return f"{100 * low:.2f} to {100 * high:.2f} %"
     return f"{number(float(low))} to {number(float(high))}"
 

@@ -34,11 +34,12 @@ def test_mean_interval_of_three_seeds() -> None:
     assert math.isnan(mean_interval(np.array([1.0]))[0])
 
 
-def naive_bootstrap(figure: object, guess: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+def naive_bootstrap(figure: object, guess: np.ndarray, truth: np.ndarray, block: int = 1) -> tuple[float, float]:
     rng = np.random.default_rng(11)
     figures = []
     for _ in range(300):
-        rows = rng.integers(0, len(truth), len(truth))
+        starts = rng.integers(0, len(truth) - block + 1, -(-len(truth) // block))
+        rows = np.concatenate([np.arange(start, start + block) for start in starts])[: len(truth)]
         figures.append(figure(truth[rows], guess[rows]))
     return tuple(np.quantile(figures, [0.025, 0.975]))
 
@@ -115,19 +116,44 @@ def test_undefined_figure_has_no_interval() -> None:
     assert math.isnan(interval_of("r2", np.zeros((5, 1)), np.ones((5, 1)))[0])
 
 
+def walk(size: int, rng: np.random.Generator) -> np.ndarray:
+    """A series that remembers: each value keeps .8 of the one before."""
+    steps = rng.normal(size=size + 100)
+    for i in range(1, len(steps)):
+        steps[i] = 0.8 * steps[i - 1] + 0.6 * steps[i]
+    return steps[100:, None]
+
+
 @pytest.mark.parametrize("score", ["r2", "rmse", "mae"])
-def test_an_interval_of_few_samples_holds_its_own_figure(score: str) -> None:
-    """Plain percentiles of R2 lie below the figure where samples are few: resamples repeat them and spread less."""
+def test_samples_that_overlap_are_resampled_in_blocks(score: str) -> None:
+    figure, rng = CASES[score][1], np.random.default_rng(3)
+    truth = walk(600, rng)
+    guess = truth + 0.5 * walk(600, rng)
+    low, high = interval_of(score, guess, truth, overlap=12)
+    expected_low, expected_high = naive_bootstrap(figure, guess, truth, block=12)
+    width = expected_high - expected_low
+    assert low == pytest.approx(expected_low, abs=0.2 * width)
+    assert high == pytest.approx(expected_high, abs=0.2 * width)
+    alone = interval_of(score, guess, truth)
+    assert high - low > 1.4 * (alone[1] - alone[0])
+
+
+def test_intervals_of_values_hold_the_truth_as_often_as_they_say() -> None:
+    """R2 of samples that depend on one another: .64 of the intervals hold the truth where that is not allowed for."""
     rng = np.random.default_rng(0)
-    for _ in range(20):
-        truth = rng.normal(size=(8, 3)).cumsum(axis=0)
-        guess = truth + rng.normal(scale=0.4, size=truth.shape)
-        low, high = interval_of(score, guess, truth)
-        figure = {
-            "r2": sklearn.metrics.r2_score,
-            "rmse": sklearn.metrics.root_mean_squared_error,
-            "mae": sklearn.metrics.mean_absolute_error,
-        }[score](truth, guess)
-        assert low <= figure + 1e-12
-        assert high >= figure - 1e-12
-        assert high - low > 0.01
+    held = []
+    for _ in range(60):
+        truth = walk(400, rng)
+        low, high = interval_of("r2", truth + 0.5 * walk(400, rng), truth, overlap=12)
+        held.append(low < 0.75 < high)
+    assert np.mean(held) > 0.83
+    few = [rng.normal(size=(11, 1)) for _ in range(60)]
+    bounds = [interval_of("r2", truth + 0.5 * rng.normal(size=(11, 1)), truth) for truth in few]
+    assert np.mean([low < 0.75 < high for low, high in bounds]) > 0.75
+
+
+@pytest.mark.parametrize("score", ["r2", "rmse", "mae"])
+def test_few_windows_that_overlap_say_nothing(score: str) -> None:
+    truth = walk(59, np.random.default_rng(0))
+    assert all(math.isnan(bound) for bound in interval_of(score, truth + 1, truth, overlap=12))
+    assert math.isfinite(interval_of(score, truth + 1, truth, overlap=11)[0])
