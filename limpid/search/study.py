@@ -17,6 +17,7 @@ from limpid.search.sampler import Sampler
 from limpid.search.space import Params
 
 STATES = {"finished": TrialState.COMPLETE, "failed": TrialState.FAIL, "pruned": TrialState.PRUNED}
+LET_GO = "let go after epoch"  # attribute of a trial that the pruner wants trained no further
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,23 @@ class Study:
         return Asked(trial, trial.number, self.sampler.space.ask(trial), self.sampler.stage(trial.number))
 
     def report(self, number: int, epoch: int, figure: float) -> bool:
-        """Hear of a trial's figure after an epoch. False: the pruner wants it trained no further."""
+        """Hear of a trial's figure after an epoch. False: the pruner wants it trained no further.
+
+        Of a trial that is run again, the pruner is not asked again about epochs that it has judged: by now it would
+        compare with more trials, and halving thinks that whoever has been judged at a rung has passed it.
+        """
         trial = self._running.get(number)
         if not self._prunes or trial is None:
             return True
-        if epoch not in trial.storage.get_trial(trial._trial_id).intermediate_values:  # a trial run again has some
+        heard = trial.storage.get_trial(trial._trial_id)
+        if epoch in heard.intermediate_values:
+            return bool(heard.user_attrs.get(LET_GO) != epoch)
+        with self._journal.at_once():  # the figure and what the pruner says of it, or neither
             trial.report(figure, epoch)
-        return not trial.should_prune()
+            goes_on = not trial.should_prune()
+            if not goes_on:
+                trial.set_user_attr(LET_GO, epoch)
+        return goes_on
 
     def tell(self, number: int, state: State, figure: float) -> None:
         """What came of a trial; its values are learned from if it finished with a finite figure."""
