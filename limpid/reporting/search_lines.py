@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from limpid.record.run import Run
@@ -33,14 +34,13 @@ class TrialLines:
 
     def __init__(self, table: TrialTable) -> None:
         self.table = table
-        self._names = _short_names([knob.path for knob in table.knobs])
-        self._widths = [
-            max(columns_of(name), _widest(knob)) for name, knob in zip(self._names, table.knobs, strict=True)
-        ]
+        self._knobs = sorted(table.knobs, key=lambda knob: knob.kind == "pattern")  # networks last: they are not cut
+        names = _short_names([knob.path for knob in self._knobs])
+        self._widths = [max(columns_of(name), _widest(knob)) for name, knob in zip(names, self._knobs, strict=True)]
         metric = label(table.metric)
         self._metric_width = max(columns_of(metric), 10)
         cells = [f"{'trial':>5}", f"{metric:>{self._metric_width}}", f"{'epochs':>6}", f"{'time':>8}"]
-        cells += [f"{name:>{width}}" for name, width in zip(self._names, self._widths, strict=True)]
+        cells += [f"{name:>{width}}" for name, width in zip(names, self._widths, strict=True)]
         self.heading = "  ".join(cells)
 
     def trial_of(self, row: Mapping[str, Any]) -> Trial:
@@ -61,9 +61,9 @@ class TrialLines:
         shown = figure(self.table.metric, trial.figure) if math.isfinite(trial.figure) else "-"
         cells = [f"{trial.number:>5}", f"{shown:>{self._metric_width}}", f"{trial.epochs:>6}"]
         cells.append(f"{seconds(trial.seconds):>8}")
-        for knob, width in zip(self.table.knobs, self._widths, strict=True):
-            text = shorten(value_of(trial.params[knob.path]), WIDEST_VALUE) if knob.path in trial.params else ""
-            cells.append(f"{text:>{width}}")
+        for knob, width in zip(self._knobs, self._widths, strict=True):
+            text = value_of(trial.params[knob.path]) if knob.path in trial.params else ""
+            cells.append(text if knob.kind == "pattern" else f"{shorten(text, WIDEST_VALUE):>{width}}")
         if trial.state != "finished":
             cells.append(f"{trial.state}: {shorten(plain(trial.reason), WIDEST_REASON)}")
         return "  ".join([*cells, *(["best"] if best else [])]).rstrip()
@@ -119,7 +119,7 @@ def result_lines(run: Run) -> list[str]:
         return [*lines, *([plain(reason)] if reason else []), f"search {plain(run.path)}"]
     lines += _finalist_lines(table) + _winner_lines(table, table.winner)
     lines += [*_score_lines(Run.open(run.path / str(table.winner["best"]))), ""]
-    lines += [*_doctor_lines(run, table), ""]
+    lines += _doctor_lines(run, table)
     lines += [f"search {plain(run.path)}", f"run    {plain(run.path / str(table.winner['best']))}"]
     lines.append(f"config {plain(run.path / 'best.toml')}")
     report = run.path / "report.html"
@@ -180,12 +180,25 @@ def _doctor_lines(run: Run, table: TrialTable) -> list[str]:
     lines = [line for row in warned for line in (finding_line(row), f"  do  {plain(row['remedy'])}")]
     if table.next is not None:
         lines += ["next:", *(f"  {plain(change)}" for change in table.next["changes"])]
-        arguments = [str(word) for word in table.next["arguments"]]
-        given = ["--space", str(run.path / "next.toml"), *arguments]
-        if all(change.startswith("budget:") for change in table.next["changes"]):  # the same search, longer
-            given = ["--resume", str(run.path), "--budget", arguments[arguments.index("--budget") + 1]]
-        lines.append(f"  limpid tune {plain(shlex.join(given))}")
-    return lines or ["The sweep doctor has nothing to say against this search."]
+        lines.append(f"  {next_command(table.next, run.path)}")
+    if not lines and run.events("diagnosis"):
+        lines = ["The sweep doctor has nothing to say against this search."]
+    return [*lines, ""] if lines else []
+
+
+def next_command(found: Mapping[str, Any], folder: Path) -> str:
+    """The command of the recommended search; where that is the same one, only longer, it goes on.
+
+    Args:
+        found: row of the record that recommends it.
+        folder: of the search that it follows.
+    """
+    changes, given = found.get("changes") or (), [str(word) for word in found.get("arguments") or ()]
+    if changes and all(str(change).startswith("budget:") for change in changes):
+        given = ["--resume", str(folder), "--budget", given[given.index("--budget") + 1]]
+    elif found.get("space"):
+        given += ["--space", str(folder / "next.toml")]
+    return plain(shlex.join(["limpid", "tune", *given]))
 
 
 def _score_lines(best: Run) -> list[str]:
@@ -207,13 +220,16 @@ def _named(table: TrialTable, value: float) -> str:
 
 
 def _short_names(paths: Sequence[str]) -> list[str]:
-    """Without their sections, where that leaves them different."""
+    """Without their sections, where that leaves them different and not a mere "name"."""
     short = [path.rpartition(".")[2] for path in paths]
-    return [name if short.count(name) == 1 else path for name, path in zip(short, paths, strict=True)]
+    clear = [name != "name" and short.count(name) == 1 for name in short]
+    return [name if own else path for name, own, path in zip(short, clear, paths, strict=True)]
 
 
 def _widest(knob: Range) -> int:
-    """Columns of the knob's widest value."""
+    """Columns of the knob's widest value; 0 of networks, which stand last."""
+    if knob.kind == "pattern":
+        return 0
     if knob.is_number:
         return len(number(int(knob.high))) if knob.kind == "whole" else 9
     widest = max((columns_of(value_of(choice)) for choice in knob.choices), default=WIDEST_VALUE)

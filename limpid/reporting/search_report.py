@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from limpid.reporting.figures import Figure
 from limpid.reporting.finding_cards import finding_cards
 from limpid.reporting.page import content_policy, json_island, markup, plotly_source
 from limpid.reporting.reading import Reading, read_run, score_title
-from limpid.reporting.search_lines import range_text, value_of
+from limpid.reporting.search_lines import next_command, range_text, value_of
 from limpid.reporting.text import figure, interval, label, number, plain, seconds, shorten, value_text
 
 HERE = Path(__file__).parent
@@ -186,11 +185,10 @@ def _next(table: TrialTable, run: Run) -> Row | None:
     """The recommended search: what changes, the command, and the space."""
     if table.next is None:
         return None
-    words = ["limpid", "tune", *map(str, table.next.get("arguments") or ()), "--space", f"{run.path.name}/next.toml"]
     changes = [plain(change) for change in table.next.get("changes") or ()]
     return {
         "changes": changes,
-        "command": plain(shlex.join(words)),
+        "command": next_command(table.next, Path(run.path.name)),
         "toml": plain_lines(str(table.next.get("space", ""))),
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 
 from limpid.doctor.diagnosis import Diagnosis, judge
@@ -11,6 +10,7 @@ from limpid.errors import ConfigError
 from limpid.record.files import write_file
 from limpid.record.run import Run
 from limpid.record.trial_table import TrialTable
+from limpid.reporting.search_lines import next_command
 from limpid.search.next_search import arguments, next_search, space_toml
 from limpid.search.space import Space
 
@@ -31,15 +31,14 @@ def diagnose_search(run: Run, *, treat: bool = False) -> Diagnosis:
     found = evidence.trials.next if evidence.trials else None
     if found is None:
         return judge(evidence)
-    words = ["limpid", "tune", *map(str, found["arguments"]), "--space", str(run.path / NEXT)]
-    return replace(judge(evidence), notes=(*found["changes"], f"next search: {shlex.join(words)}"))
+    return replace(judge(evidence), notes=(*found["changes"], f"next search: {next_command(found, run.path)}"))
 
 
 def conclude_search(run: Run) -> Diagnosis:
     """Diagnose a search whose winner is known, and write what was found.
 
     The record gets a row for each knob's importance and each finding, the diagnosis, and the search that is recommended
-    next, whose space is written as next.toml too.
+    next, whose space is written as next.toml too; that of architectures no file can hold.
 
     Args:
         run: the search's record, opened for writing; its rows of trials, finalists and winner are complete.
@@ -55,7 +54,8 @@ def conclude_search(run: Run) -> Diagnosis:
     found = next_search(Space.from_dict(run.header["space"]), trials, diagnosis)
     (run.path / NEXT).unlink(missing_ok=True)
     if found is not None:
-        text = space_toml(found.space, found.changes)
-        write_file(run.path / NEXT, text.encode())
+        text = "" if found.space.has_patterns else space_toml(found.space, found.changes)
+        if text:
+            write_file(run.path / NEXT, text.encode())
         run.add("next", changes=list(found.changes), arguments=arguments(trials, found), space=text)
     return diagnosis

@@ -23,7 +23,7 @@ from limpid.doctor.rules_sweep_stability import failing_side
 from limpid.errors import ConfigError
 from limpid.record.trial_table import Range, TrialTable
 from limpid.search.knob import Knob, frozen
-from limpid.search.plan import BUDGET
+from limpid.search.plan import BUDGET, SEEDS
 from limpid.search.space import SHRINK, Space
 from limpid.search.winner import literal
 
@@ -50,22 +50,26 @@ class NextSearch:
 
 
 def next_search(space: Space, trials: TrialTable, diagnosis: Diagnosis) -> NextSearch | None:
-    """The search that the findings recommend; None where they recommend none, or there is nothing to go by."""
+    """The search that the findings recommend; None where they recommend none, or there is nothing to go by.
+
+    Of a search of architectures the space stays: no file can hold another one.
+    """
     if not trials.ranked:
         return None
     knobs = {knob.path: knob for knob in space.knobs}
     warned = [finding for finding in diagnosis.findings if finding.level != "note"]
     codes = {finding.code for finding in warned}
     changes: list[str] = []
-    for finding in warned:
-        if finding.code == "H01":
-            _extend(knobs, finding, diagnosis, changes)
-    _stabilise(knobs, trials, codes, changes)
-    if "H07" in codes:
-        _join(knobs, trials, changes)
-    _hold(knobs, trials, diagnosis, changes)
+    if not space.has_patterns:
+        for finding in warned:
+            if finding.code == "H01":
+                _extend(knobs, finding, diagnosis, changes)
+        _stabilise(knobs, trials, codes, changes)
+        if "H07" in codes:
+            _join(knobs, trials, changes)
+        _hold(knobs, trials, diagnosis, changes)
     options = _options(trials, diagnosis, codes, changes)
-    if not codes & set(SETTLING):
+    if not (space.has_patterns or codes & set(SETTLING)):
         _tighten(knobs, trials, diagnosis, changes)
     if not changes:
         return None
@@ -186,12 +190,16 @@ def arguments(trials: TrialTable, found: NextSearch) -> list[str]:
     words += ["--sampler", str(trials.header.get("sampler"))] if trials.header.get("sampler") != "random" else []
     words += ["--pruner", str(pruner)] if pruner not in (None, "none") else []
     words += ["--metric", trials.metric]
-    own = {"data.source", "training.monitor", "record.report", *(knob.path for knob in found.space.knobs)}
+    seeds = trials.header.get("seeds", SEEDS)
+    words += ["--seeds", str(seeds)] if seeds != SEEDS else []
+    words += ["--architectures"] if found.space.has_patterns else []
+    own = {"data.source", "training.monitor", "record.report"}
+    own |= {knob.path for knob in found.space.knobs if knob.kind != "pattern"}  # a network is where these begin
     if "epochs" in found.options:
         own.add("training.epochs")
         words += ["--epochs", str(found.options["epochs"])]
     for section, values in given.items():
-        for key, value in (values or {}).items():
+        for key, value in {**(values or {}), **((values or {}).get("options") or {})}.items():
             if f"{section}.{key}" not in own and value is not None and key != "options":
                 words += ["--set", f"{section}.{key}={literal(value) if not isinstance(value, str) else value}"]
     return words

@@ -69,6 +69,11 @@ class Space:
         return tuple(knob.path for knob in self.knobs)
 
     @property
+    def has_patterns(self) -> bool:
+        """Whether networks themselves are searched."""
+        return any(knob.kind == "pattern" for knob in self.knobs)
+
+    @property
     def size(self) -> float:
         """Number of combinations, conditions included; infinite with a real number or a pattern, or too many."""
         if any(math.isinf(knob.num_values) for knob in self.knobs):
@@ -153,7 +158,7 @@ class Space:
 
         Raises ConfigError for a pattern, which has no levels.
         """
-        if any(knob.kind == "pattern" for knob in self.knobs):
+        if self.has_patterns:
             raise ConfigError(f"{self.origin}: a grid needs values to lay out, and networks have none. Use random.")
         levels, size = [1] * len(self.knobs), 1
         waiting = set(range(len(levels)))  # knobs that may get one more level

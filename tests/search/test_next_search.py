@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -57,9 +59,9 @@ def test_a_range_ends_where_the_configuration_does() -> None:
 
 
 def test_sizes_to_choose_from_get_one_more() -> None:
-    import math
+    def surface(params: Any) -> float:
+        return 0.7 + 0.03 * math.log2(params["training.batch_size"])
 
-    surface = lambda params: 0.7 + 0.03 * math.log2(params["training.batch_size"])  # noqa: E731
     knob = knob_of(recommended(Sweep(knobs=(LR, BATCH, DECAY), surface=surface, budget=40)), "training.batch_size")
     assert knob.choices == (16, 32, 64, 128, 256)
 
@@ -135,6 +137,40 @@ def test_a_concluded_search_holds_findings_importance_and_the_next_search(tmp_pa
     again = diagnose_search(Run.open(run.path))
     assert again.findings == diagnosis.findings
     assert str(run.path / NEXT) in again.notes[-1]
+
+
+def test_the_next_command_keeps_what_was_given(tmp_path: Path) -> None:
+    """Options of one kind of model too, and how many seeds the finalists get."""
+    given = {"data": {"source": "my data.csv"}, "model": {"name": "lstm", "options": {"units": 64}}}
+    sweep = Sweep(knobs=NARROW_LOW, budget=30, header={"given": given, "seeds": 5})
+    with write(tmp_path / "s", sweep) as run:
+        conclude_search(run)
+    command = diagnose_search(run).notes[-1].removeprefix("next search: ")
+    words = ["my data.csv", "--budget", "30", "--metric", "accuracy", "--seeds", "5", "--set", "model.name=lstm"]
+    words += ["--set", "model.units=64", "--space", str(run.path / NEXT)]
+    assert shlex.split(command) == ["limpid", "tune", *words]
+
+
+def test_after_architectures_only_what_is_asked_for_beside_them_changes(tmp_path: Path) -> None:
+    network = {"path": "model.name", "kind": "pattern", "high": 1e5, "shape": [4], "outputs": 2}
+    sweep = Sweep(knobs=NARROW_LOW, budget=30, best_at=0.02, speed=0.01)
+    sweep.header = {"given": {"data": {"source": "moons"}}, "sampler": "evolution"}
+    head = sweep.head() | {"space": {"origin": "", "knobs": [network, *sweep.head()["space"]["knobs"]]}}
+    rows = [{**row, "params": {"model.name": f"fc{i} fc", **row["params"]}} if "params" in row else row
+            for i, row in enumerate(sweep.rows(0))]  # fmt: skip
+    with Run.create(tmp_path / "s", head) as run:
+        for row in rows:
+            if row["kind"] != "end":
+                run.add(row["kind"], **{key: value for key, value in row.items() if key != "kind"})
+        diagnosis = conclude_search(run)
+    assert {"H01", "H06"} <= {finding.code for finding in diagnosis.findings}
+    (told,) = run.events("next")
+    assert [change.partition(":")[0] for change in told["changes"]] == ["epochs"]
+    assert told["space"] == ""
+    assert not (run.path / NEXT).exists()
+    words = shlex.split(diagnose_search(run).notes[-1].removeprefix("next search: "))
+    assert "--architectures" in words
+    assert "--space" not in words
 
 
 def test_a_search_is_not_treated(tmp_path: Path) -> None:
