@@ -113,6 +113,7 @@ def _facts(reading: Reading, name: str) -> Row:
     model, speed = reading.header.get("model") or {}, reading.throughput or {}
     if score not in result:
         score = None
+    members = reading.run.events("member")
     return {
         "run": name,
         "data": reading.title[0],
@@ -122,8 +123,9 @@ def _facts(reading: Reading, name: str) -> Row:
         "value": result[score] if score is not None else None,
         "interval": (result.get("interval") or {}).get(score or ""),
         "n": result.get("n"),
-        "best_epoch": reading.best_epoch,
-        "epochs": reading.last_epoch,
+        "members": len(members) or None,
+        "best_epoch": None if members else reading.best_epoch,
+        "epochs": max((int(row.get("epochs") or 0) for row in members), default=reading.last_epoch),
         "seconds": speed.get("seconds_total", (reading.end or {}).get("seconds")),
         "parameters": model.get("parameters"),
     }
@@ -140,7 +142,7 @@ def _shown(row: Row) -> Row:
         "n": number(row["n"]) if row["n"] is not None else "",
         "epochs": f"{row['best_epoch']} of {row['epochs']}"
         if row["best_epoch"] and row["epochs"]
-        else str(row["epochs"] or row["best_epoch"] or 0),
+        else str(row["epochs"] or row["best_epoch"] or 0) + (" each" if row["members"] else ""),
         "time": seconds(row["seconds"]) if isinstance(row["seconds"], int | float) else "",
         "parameters": number(row["parameters"]) if isinstance(row["parameters"], int) else "",
     }

@@ -75,7 +75,8 @@ class Repeats:
         """Mean, interval of the mean and range, as plain values."""
         seeds = sorted(self.figures)
         row = {"recipe": self.name, "split": self.split, self.unit: seeds, "failed": self.failed, "score": score}
-        return row | vars(Spread.of(self.values(score, seeds).tolist(), score))
+        spread = Spread.of(self.values(score, seeds).tolist(), score, judged=self.rows, overlap=self.overlap)
+        return row | vars(spread)
 
 
 def members_of(reading: Reading, name: str) -> Repeats | None:

@@ -227,6 +227,18 @@ def test_folds_are_paired_with_the_correction_of_nadeau_and_bengio(population: C
     assert "over 4 pairs of folds, each on the rows left out." in verdict.sentence()
 
 
+def test_the_interval_of_one_recipe_allows_for_agreement_by_chance_and_for_folds() -> None:
+    """As that which train prints: equal shares of 27 rows are no certainty, and folds share training rows."""
+    agreeing = repeats("a", [26 / 27] * 4, "accuracy", rows=27).to_row("accuracy")
+    half = stats.t.ppf(0.975, 3) * math.sqrt(1 / 12 / 27**2 / 4)  # the variance of rounding to a step of 1/27
+    assert (agreeing["low"], agreeing["high"]) == pytest.approx((26 / 27 - half, 26 / 27 + half))
+    values = [0.80, 0.82, 0.85, 0.78]
+    folds = Repeats("f", {k: {"loss": value} for k, value in enumerate(values)}, "validation", 100, LEFT_OUT, {})
+    half = stats.t.ppf(0.975, 3) * np.std(values, ddof=1) * math.sqrt(1 / 4 + 1 / 3)
+    row = folds.to_row("loss")
+    assert (row["low"], row["high"]) == pytest.approx((np.mean(values) - half, np.mean(values) + half))
+
+
 def test_equal_recipes_are_seldom_told_apart_by_folds() -> None:
     """The nearest neighbour by either of two inputs that say equally much; 40 rows in 5 folds, other rows every draw.
 
@@ -278,6 +290,7 @@ def test_real_runs_of_both_kinds(tmp_path) -> None:
     bounds = stats.ttest_rel(reached[1], reached[0]).confidence_interval(1 - verdict.doubt)
     assert verdict.interval == pytest.approx((bounds.low, bounds.high))
     assert (verdict.pairs, verdict.rows, verdict.split) == (3, 150, "validation")
+    assert ["1 each" in line for line in limpid.compare(*populations).render().splitlines()[:3]] == [False, True, False]
 
     singles = [train(f"{epochs} {seed}", epochs=epochs, seed=seed) for epochs in (1, 12) for seed in (0, 1, 2)]
     comparison = limpid.compare(*singles)
