@@ -491,6 +491,9 @@ def test_a_full_disk_under_predictions(
     trained: Path, refused: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     table(tmp_path / "new.csv", ["x,colour", "1.5,red"])
-    hook = lambda operation, path: full_from(path.name)(operation, path)  # noqa: E731
+
+    def hook(operation: str, path: Path) -> None:
+        full_from(path.name)(operation, path)
+
     monkeypatch.setattr(files, "operation_hook", hook)
     refused("predict", "run", "new.csv", "--out", "answers.csv", says=("answers.csv", "the disk is full"), code=6)

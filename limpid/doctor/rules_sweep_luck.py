@@ -48,8 +48,9 @@ def winner_by_luck(evidence: Evidence) -> Verdict | None:
     numbers: dict[str, Any] = {"gain": gain, "seed_deviation": deviation, "spread": spread, "seeds": len(fresh)}
     numbers |= {"lead": trials.winner.get("lead"), "lead_interval": trials.winner.get("lead_interval")}
     if gain < ABOVE_LUCK.value * error and spread < ABOVE_SEEDS.value * deviation:
+        than = f"{gain:.2g} better" if gain > 0 else "no better"
         text = (
-            f"From {len(fresh)} fresh seeds the finalists are {gain:.2g} better than the middle trial, and seeds alone "
+            f"From {len(fresh)} fresh seeds the finalists are {than} than the middle trial, and seeds alone "
             f"move a trial by {deviation:.2g}: what these knobs do is lost in the luck of seeds."
         )
         return Verdict(numbers, (_luck("warning", text, gain / max(error, 1e-12), ABOVE_LUCK.value, len(figures)),))

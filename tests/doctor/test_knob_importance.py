@@ -101,7 +101,10 @@ def test_a_conditional_knob_is_measured_where_it_was_asked() -> None:
         {"path": "optim.name", "kind": "choice", "choices": ["sgd", "adamw"]},
         {"path": "optim.momentum", "kind": "linear", "low": 0.5, "high": 0.99, "when": {"optim.name": ["sgd"]}},
     )
-    surface = lambda params: 0.9 + 0.2 * params.get("optim.momentum", 0.7)  # noqa: E731
+
+    def surface(params: Params) -> float:
+        return 0.9 + 0.2 * params.get("optim.momentum", 0.7)
+
     found = {one.knob: one for one in importances(table(Sweep(knobs=knobs, surface=surface, budget=60)))}
     momentum = found["optim.momentum"]
     assert momentum.conditional

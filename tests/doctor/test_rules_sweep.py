@@ -199,6 +199,10 @@ def test_thresholds_are_what_the_trials_say() -> None:
 def test_a_tie_is_a_note_and_a_flat_search_a_warning() -> None:
     levels = {f.code: f.level for f in judge(SICK["nothing matters"][1].evidence(0)).findings}
     assert levels["H03"] == "warning"
+    flat = [judge(SICK["nothing matters"][1].evidence(seed)).findings for seed in range(12)]
+    symptoms = [one.symptom for findings in flat for one in findings if one.code == "H03" and one.level == "warning"]
+    assert any("no better than the middle trial" in symptom for symptom in symptoms)
+    assert not any("-" in symptom.partition(" better than")[0] for symptom in symptoms)
     tied = replace(Sweep(), surface=lambda p: 0.97 if rate(p) > -2 else 0.8, noise=0.004)
     levels = {f.code: f.level for f in judge(tied.evidence(0)).findings}
     assert levels["H03"] == "note"
