@@ -27,6 +27,7 @@ def main():
     started = time.perf_counter()
     here = os.path.dirname(os.path.abspath(__file__))
     ray.init(
+        address="local",  # one that runs already, or a stale one, is not this one
         num_cpus=2,
         include_dashboard=False,
         log_to_driver=False,
