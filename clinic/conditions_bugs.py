@@ -52,7 +52,7 @@ def log_softmax(y: object) -> object:
 
 
 SICK: tuple[tuple[str, str, Build, dict[str, tuple[str, ...]]], ...] = (
-    ("B01-last-layer-x20", "B01", wired("digits", lambda: faulty.wide_head(20)), {"also": ("S02",)}),
+    ("B01-last-layer-x60", "B01", wired("digits", lambda: faulty.wide_head(60)), {"also": ("S02",)}),
     ("B03-softmax-twice", "B03", wired("digits", lambda: faulty.Changed(faulty.digits_net(), last=softmax)), {}),
     ("B03-softmax-twice-bars", "B03",
      wired("bars", lambda: faulty.Changed(faulty.mlp_of_images(), last=softmax)), {}),
@@ -93,6 +93,7 @@ def scrambled(x: object, y: object, seed: int) -> tuple[object, object]:
 NEAR: tuple[tuple[str, str, Build], ...] = (
     ("weighted-loss", "B01", plain("digits", class_weights="balanced")),
     ("smoothed-loss", "B01", plain("digits", label_smoothing=0.2)),
+    ("he-start", "B01", wired("digits", faulty.he_start)),
     ("log-probabilities", "B03", wired("digits", lambda: faulty.Changed(faulty.digits_net(), last=log_softmax))),
     ("numbers-on-purpose", "B05", planted("diabetes", scrambled)),
     ("dropout-in-use", "B07", wired("digits", lambda: faulty.with_dropout())),

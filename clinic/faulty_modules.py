@@ -191,10 +191,23 @@ class Peeking(nn.Module):
 
 
 def wide_head(factor: float) -> nn.Module:
-    """digits_net with a last layer that starts so many times too large (B01)."""
+    """digits_net with a last layer that starts so many times too large (B01).
+
+    Twenty times is no fault: torch's own start is so small that half of such networks begin within the losses of He's
+    weights, and both learn faster. From sixty times on the loss lies above any that He's weights begin with.
+    """
     net = digits_net()
     with torch.no_grad():
         net[-1].weight *= factor
+    return net
+
+
+def he_start() -> nn.Module:
+    """digits_net with He's weights in every layer, the last one too (near B01)."""
+    net = digits_net()
+    for layer in net:
+        if isinstance(layer, nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     return net
 
 

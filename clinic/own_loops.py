@@ -147,7 +147,7 @@ def loop(settings: dict[str, Any], **changes: Any) -> Build:
 
 
 SICK: tuple[tuple[str, str, Build, dict[str, tuple[str, ...]]], ...] = (
-    ("B01-loop-wrong-scale", "B01", loop(DIGITS, model=lambda: faulty.wide_head(20)), {"also": ("S02",)}),
+    ("B01-loop-wrong-scale", "B01", loop(DIGITS, model=lambda: faulty.wide_head(60)), {"also": ("S02",)}),
     ("B02-loop-sum", "B02", loop(DIGITS, loss=nn.CrossEntropyLoss(reduction="sum"), optimizer=sgd(1e-3)),
      {"kin": ("B01",), "also": ("O01",)}),
     ("B03-loop-softmax-twice", "B03",
@@ -168,6 +168,7 @@ SICK: tuple[tuple[str, str, Build, dict[str, tuple[str, ...]]], ...] = (
 )  # fmt: skip
 
 NEAR: tuple[tuple[str, str, Build], ...] = (
+    ("loop-he-start", "B01", loop(DIGITS, model=faulty.he_start)),
     ("loop-short-last-batch", "B02", loop(DIGITS, batch_size=100)),
     ("loop-accumulation", "B11", loop(DIGITS, every=4, batch_size=16)),
     ("loop-standard-target", "D16", loop(NUMBERS)),

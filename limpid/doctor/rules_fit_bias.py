@@ -152,7 +152,7 @@ CHECKS = (
         thresholds={"sure": SURE, "lost": LOST},
         treatments=("wider", "longer", "raise-rate", "less-decay", "less-dropout"),
         explains=("G08", "G15"),
-        reads=("quick_rivals", "rivals", "rivals_after"),
+        reads=("quick_rivals", "rivals", "rivals_after", "train_error"),
     ),
     Check(
         code="G09",

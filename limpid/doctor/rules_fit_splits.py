@@ -8,7 +8,7 @@ import math
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Verdict
-from limpid.doctor.fit_figures import MOST_FIXED, SHARES, FitFigures
+from limpid.doctor.fit_figures import MOST_FIXED, SHARES, Estimate, FitFigures
 from limpid.doctor.numbers import finite
 from limpid.doctor.rival_figures import RivalFigures, called
 from limpid.doctor.rules_fit_bias import noise_floor
@@ -71,10 +71,11 @@ def mismatch(evidence: Evidence) -> Verdict | None:
 def _shifted_validation(evidence: Evidence, fit: FitFigures) -> Verdict | None:
     """Verdict on validation rows that a classifier tells from training rows, and that are answered worse."""
     probe = evidence.probe("shift") or {}
-    auc, p = finite(probe.get("auc")), finite(probe.get("p"))
-    if auc is None or p is None or fit.train is None or fit.valid is None:
+    auc, p, errors = finite(probe.get("auc")), finite(probe.get("p")), _errors_when_learned(fit)
+    if auc is None or p is None or errors is None:
         return None
-    gap = fit.valid.minus(fit.train)
+    train, valid = errors
+    gap = valid.minus(train)
     statistics = {"auc": auc, "p": p, "gap": gap.value, "z": gap.value / max(gap.se, 1e-12)}
     if auc <= TOLD_APART.value or p >= CHANCE or gap.value <= max(SURE.value * gap.se, POINTS.value):
         return Verdict(statistics)
@@ -85,11 +86,25 @@ def _shifted_validation(evidence: Evidence, fit: FitFigures) -> Verdict | None:
         value=gap.value,
         threshold=SURE.value * gap.se,
         where="validation",
-        n=fit.valid.n,
+        n=valid.n,
         cause="Validation rows were drawn elsewhere, or prepared in another way: this is no over-fitting.",
         remedy="Draw the validation rows from the same source, or bring training rows that are like them.",
     )
     return Verdict(statistics, (finding,))
+
+
+def _errors_when_learned(fit: FitFigures) -> tuple[Estimate, Estimate] | None:
+    """Errors on training and validation rows after the epoch at which training rows were answered best.
+
+    Not by the kept weights: validation rows choose these, and rows of another kind choose an epoch, often the first,
+    at which both are answered alike because neither is answered well.
+    """
+    n = 0 if fit.valid is None else fit.valid.n
+    pairs = [(fit.train_at(epoch), fit.error(epoch.valid, n)) for epoch in fit.evaluated if epoch.fixed]
+    known = [(train, valid) for train, valid in pairs if train is not None and valid is not None]
+    if not known and fit.train is not None and fit.valid is not None:
+        known = [(fit.train, fit.valid)]
+    return min(known, key=lambda pair: pair[0].value, default=None)
 
 
 def better_than_training(evidence: Evidence) -> Verdict | None:

@@ -9,10 +9,16 @@ from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Verdict
 
 ODD = Threshold(0.3, "share of the loss of knowing nothing", "Karpathy 2019", "He weights in the last layer reach it")
-# 38 named networks on 8 data sets start within 0.11; He's weights in the last layer too reach 0.41 with 10 classes; a
-# last layer 20 times too large starts at 0.2 to 0.9, with 95 % above 0.3.
+# 38 named networks on 8 data sets start within 0.11. He's weights in every layer, which learn as well as any, start in
+# the middle at 0.2 to 0.5; 99 % of 600 such networks with 1 to 4 hidden layers, on digits, lie below these:
 FAR = Threshold(
-    0.4, "share of the loss of knowing nothing", "measured; USERS 0.3, TheDeepChecker 1.0", "2 or 3 classes"
+    2.0,
+    "nats above the loss of knowing nothing, of logits",
+    "He's weights: 1.5, 1.9, 2.0 and 1.7 with 2, 3, 10 and 100 classes; TheDeepChecker 1.0, USERS 0.3 of that loss",
+    "one He start in a hundred",
+)
+FAR_NUMBERS = Threshold(
+    8.0, "times the loss of knowing nothing, above it", "He's weights in 2 and 3 layers: 6.2 and 7.7", "deeper ones: 12"
 )
 SUMMED = Threshold(1.8, "loss of all rows twice / loss of all rows", "TheDeepChecker [1.8, 2.2]; exact here", "none")
 
@@ -35,11 +41,13 @@ def first_loss(evidence: Evidence) -> Verdict | None:
     if distance <= ODD.value or min(known) <= loss <= chance or (evidence.header.get("model") or {}).get("start"):
         return Verdict(statistics)
     side = "below" if loss < chance else "above"
+    above, limit = (loss - chance, FAR) if probe.get("equal") is not None else (distance, FAR_NUMBERS)
+    far = side == "above" and not above <= limit.value
     finding = Finding(
-        level="note" if loss <= chance or distance <= FAR.value else "warning",
+        level="warning" if far else "note",
         symptom=f"Before the first step the loss is {loss:.3g}, {side} the {chance:.3g} of knowing nothing.",
-        value=distance,
-        threshold=FAR.value if distance > FAR.value else ODD.value,
+        value=above if far else distance,
+        threshold=limit.value if far else ODD.value,
         n=probe.get("n"),
     )
     return Verdict(statistics, (finding,))
@@ -74,7 +82,7 @@ CHECKS = (
         when="before",
         cause="The last layer starts too large, or the target is far from the scale that the outputs start with.",
         remedy="Start the last layer small; let its bias answer the class frequencies, or standardise the target.",
-        thresholds={"odd": ODD, "far": FAR},
+        thresholds={"odd": ODD, "far": FAR, "far_numbers": FAR_NUMBERS},
         reads=("loss_at_start",),
     ),
     Check(

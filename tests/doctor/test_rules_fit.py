@@ -154,6 +154,31 @@ def test_a_test_split_of_its_own_shows_a_mismatch() -> None:
     assert found("G03", record(**base, test_accuracy=0.94)) == []
 
 
+def test_validation_of_another_kind_is_judged_where_training_rows_are_learned() -> None:
+    """Validation chose the first epoch, at which both kinds are answered alike; what was learned later tells."""
+    valid, right, learned = [1.5, 1.8, 2.2, 2.6], [0.55, 0.55, 0.5, 0.5], [0.56, 0.8, 0.95, 0.99]
+    curves = {"train": FALLING[:4], "valid": valid, "fixed": FALLING[:4], "accuracy": right, "fixed_accuracy": learned}
+    (finding,) = found("G03", record(**curves, probes={"shift": {"auc": 1.0, "p": 1e-30}}))
+    assert (finding.where, finding.level) == ("validation", "warning")
+    assert finding.value == pytest.approx(0.99 - 0.5)
+    for shift in ({"auc": 0.6, "p": 1e-30}, {"auc": 0.9, "p": 0.2}):  # over-fitting to rows of one kind
+        assert found("G03", record(**curves, probes={"shift": shift})) == []
+    alike = curves | {"accuracy": [0.55, 0.8, 0.94, 0.98]}
+    assert found("G03", record(**alike, probes={"shift": {"auc": 1.0, "p": 1e-30}})) == []  # told apart, answered alike
+
+
+def test_under_fitting_is_surer_of_more_training_rows() -> None:
+    """Fixed rows are as many as those of validation; `limpid diagnose` asks the trained network of up to 2,000."""
+    high, probes = [0.4] * 4, {"quick_rivals": rivals(0.93)}
+    curves = {"train": high, "valid": high, "fixed": high, "accuracy": [0.84] * 4, "fixed_accuracy": [0.84] * 4}
+    curves["spec"] = {"num_valid": 150}
+    assert found("G01", record(**curves, probes=probes)) == []
+    surer = {**probes, "train_error": {"n": 2000, "loss": 0.4, "accuracy": 0.84}}
+    (finding,) = found("G01", record(**curves, probes=surer))
+    assert finding.n == 2000
+    assert "train_error" in CHECKS["G01"].reads
+
+
 def test_validation_better_than_training_is_odd() -> None:
     import numpy as np
 

@@ -42,8 +42,12 @@ def levels(code: str, *rows: Row, header: Row | None = None, arrays: Any = None)
 STOP, WARNING, NOTE, SILENT = ["stop"], ["warning"], ["note"], []
 
 CASES: list[tuple[str, str, list[Row], list[str]]] = [
-    ("B01", "head 20 times too large", [probe("loss_at_start", loss=4.0, chance=2.3, n=128)], WARNING),
-    ("B01", "He's weights everywhere", [probe("loss_at_start", loss=3.2, chance=2.3, n=128)], NOTE),
+    ("B01", "head 60 times too large", [probe("loss_at_start", loss=5.5, chance=2.3, equal=2.3, n=128)], WARNING),
+    ("B01", "He's weights everywhere", [probe("loss_at_start", loss=4.2, chance=2.3, equal=2.3, n=128)], NOTE),
+    ("B01", "He's weights, two classes", [probe("loss_at_start", loss=2.1, chance=0.69, equal=0.69, n=128)], NOTE),
+    ("B01", "He's weights, numbers", [probe("loss_at_start", loss=8.7, chance=1.0, n=128)], NOTE),
+    ("B01", "target of another scale", [probe("loss_at_start", loss=90.0, chance=1.0, n=128)], WARNING),
+    ("B01", "below, by a leak", [probe("loss_at_start", loss=0.1, chance=2.3, equal=2.3, n=128)], NOTE),
     ("B01", "usual", [probe("loss_at_start", loss=2.35, chance=2.3, n=128)], SILENT),
     ("B01", "rare class, equal logits", [probe("loss_at_start", loss=0.69, chance=0.06, equal=0.69, n=128)], SILENT),
     ("B01", "between the two", [probe("loss_at_start", loss=0.3, chance=0.06, equal=0.69, n=128)], SILENT),
