@@ -109,14 +109,15 @@ def result_lines(run: Run) -> list[str]:
     table = TrialTable(run.header, run.events())
     lines = [""]
     if table.winner is None:
-        state = str((table.end or {}).get("status", "running"))
+        state = str((table.end or {}).get("status", "not finished"))
         best = table.best_trial
         lines.append(
             f"{state}: {number(len(table.searched))} of {number(table.budget or 0)} trials"
             + (f", best so far trial {best.number}: {_named(table, best.figure)}" if best else "")
         )
-        reason = (table.end or {}).get("reason")
-        return [*lines, *([plain(reason)] if reason else []), f"search {plain(run.path)}"]
+        reason = "It is still going, or was ended from outside." if table.end is None else table.end.get("reason", "")
+        lines += [plain(reason), f"To go on: {plain(shlex.join(['limpid', 'tune', '--resume', str(run.path)]))}", ""]
+        return [*lines, f"search {plain(run.path)}"]
     lines += _finalist_lines(table) + _winner_lines(table, table.winner)
     lines += [*_score_lines(Run.open(run.path / str(table.winner["best"]))), ""]
     lines += _doctor_lines(run, table)

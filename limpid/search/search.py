@@ -81,9 +81,9 @@ def run_search(
             write_report(run)
         return result
     except Stopped as error:
-        run.add("end", status="stopped", reason=str(error), seconds=time.perf_counter() - started)
-        text = f"Stopped by {error.signal}; what ended is kept. Continue with: limpid tune --resume {run.path}"
-        raise Stopped(text, error.signal) from None
+        reason = f"Stopped by {error.signal}; what ended is kept."
+        run.add("end", status="stopped", reason=reason, seconds=time.perf_counter() - started)
+        raise Stopped(f"{reason} Continue with: limpid tune --resume {run.path}", error.signal) from None
     except LimpidError as error:
         run.add("end", status="failed", reason=str(error), seconds=time.perf_counter() - started)
         raise
