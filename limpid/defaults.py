@@ -178,7 +178,7 @@ MODEL_FOR_KIND = {"series": "lstm", "pairs": "transformer", "captions": "caption
 
 def _model_for(spec: DataSpec) -> str:
     if spec.kind == "text":
-        return "gpt" if spec.task == "tokens" else "lstm"
+        return "gpt" if spec.task == "tokens" else "fasttext"
     if spec.kind != "image":
         return MODEL_FOR_KIND.get(spec.kind, "mlp")
     if spec.task == "tokens":

@@ -15,7 +15,7 @@ from limpid.data.dataset import Dataset
 from limpid.data.sources import load_data
 from limpid.device import prepare_cpu
 from limpid.errors import ConfigError, RecordError
-from limpid.models.registry import takes_codes
+from limpid.models.registry import most_tokens, takes_codes
 from limpid.recipe import build_on, load_recipe
 from limpid.record.run import Run, new_run_path, refuse_occupied
 from limpid.start import load_start
@@ -52,12 +52,18 @@ def wire_new(
 
 def read_data(source: Any, config: Config, y: Any, module: nn.Module | None) -> Dataset:
     codes = module is None and reads_codes(config)
-    return load_data(source, config.data, seed=config.training.seed, takes_codes=codes, y=y)
+    tokens = most_tokens("") if module is not None else reads_tokens(config)
+    return load_data(source, config.data, seed=config.training.seed, takes_codes=codes, most_tokens=tokens, y=y)
 
 
 def reads_codes(config: Config) -> bool:
     """Whether categories are read as codes for embeddings, because the named model takes them so."""
     return takes_codes("mlp" if config.model.name == "auto" else config.model.name)
+
+
+def reads_tokens(config: Config) -> int:
+    """How many tokens of a labelled text the named model reads, unless data.context says how many."""
+    return most_tokens("fasttext" if config.model.name == "auto" else config.model.name)
 
 
 def refuse_early(config: RecordConfig) -> None:

@@ -36,6 +36,7 @@ class ModelPart(Part):
     kinds: tuple[str, ...]  # of data, see DataSpec
     tasks: tuple[str, ...] = ("classification", "binary", "multilabel", "regression")
     takes_codes: bool = False  # category codes as a second input; otherwise categories come as one-hot numbers
+    most_tokens: int = 512  # of a labelled text that it reads, unless data.context says how many; each takes time
     has_weights: bool = False  # published ones that model.pretrained loads
     # A step of its own, in place of forward, loss, backward, update; signature of training/step.py's train_step.
     step: str = ""

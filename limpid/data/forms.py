@@ -14,7 +14,7 @@ from limpid.data.frames import FRAME_SUFFIXES, SEPARATOR_OF, TableFile, frame_di
 from limpid.errors import DataError
 
 
-def load_form(path: Path, config: DataConfig, seed: int) -> Dataset | None:
+def load_form(path: Path, config: DataConfig, seed: int, most_tokens: int) -> Dataset | None:
     """The data at an existing path in the form that was asked for or is plain; None: it is another reader's.
 
     Raises DataError when the source cannot have the form that was asked for, or anything is wrong with it.
@@ -49,12 +49,12 @@ def load_form(path: Path, config: DataConfig, seed: int) -> Dataset | None:
         return load_series(path, config)
     if form == "text":
         return load_text(path, config)
-    return {"sequences": load_sequences, "texts": load_texts, "pairs": load_pairs, "captions": load_captions}[form](
-        path, config, seed
-    )
+    if form == "texts":
+        return load_texts(path, config, seed, most_tokens)
+    return {"sequences": load_sequences, "pairs": load_pairs, "captions": load_captions}[form](path, config, seed)
 
 
-def memory_form(x: Any, y: Any, config: DataConfig, seed: int) -> Dataset | None:
+def memory_form(x: Any, y: Any, config: DataConfig, seed: int, most_tokens: int) -> Dataset | None:
     """Data in memory in the form that was asked for or is plain; None: they are a table or arrays.
 
     Raises DataError when they cannot have the form that was asked for.
@@ -79,7 +79,7 @@ def memory_form(x: Any, y: Any, config: DataConfig, seed: int) -> Dataset | None
     if form == "sequences" and not is_frame(x):
         return sequences_in_memory(x, y, config, seed)
     if form == "texts" and texts:
-        return texts_in_memory(x, y, config, seed)
+        return texts_in_memory(x, y, config, seed, most_tokens)
     if form == "pairs" and texts and y is not None:
         return pairs_in_memory(x, y, config, seed)
     if form == "text" and texts and y is None:

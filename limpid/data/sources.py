@@ -25,10 +25,19 @@ NAMED_SETS = {
 ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".zip")
 ARRAY_ENDINGS = (".npy", ".npz")
 IDX_ENDINGS = ("-ubyte", "-ubyte.gz")
+MOST_TOKENS = 4096  # of a labelled text: what the default network reads
 PICKLE_ENDINGS = (".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt")
 
 
-def load_data(source: Any, config: DataConfig, *, seed: int = 0, takes_codes: bool = False, y: Any = None) -> Dataset:
+def load_data(
+    source: Any,
+    config: DataConfig,
+    *,
+    seed: int = 0,
+    takes_codes: bool = False,
+    most_tokens: int = MOST_TOKENS,
+    y: Any = None,
+) -> Dataset:
     """Read, split and prepare data of any kind that Limpid knows.
 
     Args:
@@ -36,12 +45,13 @@ def load_data(source: Any, config: DataConfig, *, seed: int = 0, takes_codes: bo
             torch, pandas, polars, Arrow, nested lists, an (X, y) pair, a dict of arrays, a torch data set).
         seed: of the split, and of generated data.
         takes_codes: whether the model embeds category codes; otherwise categories become one-hot numbers.
+        most_tokens: of a labelled text that the model reads, unless config.context says how many.
         y: targets, if `source` is the inputs in memory.
     Raises:
         DataError: an unknown name (with the nearest known one), or anything wrong with the data or their corrections.
         ConfigError: an option that data of this form do not have.
     """
-    dataset = _load(source, config, seed, takes_codes, y)
+    dataset = _load(source, config, seed, takes_codes, most_tokens, y)
     refuse_unused(config, dataset)
     if config.corrections:
         dataset = correct(dataset, config.corrections)
@@ -56,18 +66,18 @@ def named_sources() -> dict[str, str]:
     return builtin_names() | NAMED_SETS | absent
 
 
-def _load(source: Any, config: DataConfig, seed: int, takes_codes: bool, y: Any) -> Dataset:
+def _load(source: Any, config: DataConfig, seed: int, takes_codes: bool, most_tokens: int, y: Any) -> Dataset:
     if isinstance(source, str | os.PathLike):
         if y is not None:
             raise DataError(f"{source}: y can only be given with inputs in memory, not with a name or a file.")
-        return _load_path(os.fspath(source), config, seed, takes_codes)
+        return _load_path(os.fspath(source), config, seed, takes_codes, most_tokens)
     if isinstance(source, Dataset):
         return source
     from limpid.data.forms import memory_form
 
     pair = isinstance(source, tuple) and len(source) == 2 and y is None
     x, targets = source if pair else (source, y)
-    formed = memory_form(x, targets, config, seed)
+    formed = memory_form(x, targets, config, seed, most_tokens)
     if formed is not None:
         return formed
     if pair and is_frame(source[0]):
@@ -88,7 +98,7 @@ def _load(source: Any, config: DataConfig, seed: int, takes_codes: bool, y: Any)
     )
 
 
-def _load_path(source: str, config: DataConfig, seed: int, takes_codes: bool) -> Dataset:
+def _load_path(source: str, config: DataConfig, seed: int, takes_codes: bool, most_tokens: int) -> Dataset:
     from limpid.data.builtin import builtin_names, load_builtin
 
     name = source.lower().replace("_", "-")
@@ -111,7 +121,7 @@ def _load_path(source: str, config: DataConfig, seed: int, takes_codes: bool) ->
         raise DataError(_not_found(source, path))
     from limpid.data.forms import load_form
 
-    formed = load_form(path, config, seed)
+    formed = load_form(path, config, seed, most_tokens)
     if formed is not None:
         return formed
     if path.is_dir():

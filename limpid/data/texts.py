@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 
 Index = NDArray[np.int64]
 
-# Texts are cut where one in twenty is longer, and at most here: recurrent networks take time for every token.
-CONTEXT_QUANTILE, MOST_CONTEXT = 0.95, 512
+CONTEXT_QUANTILE = 0.95  # texts are cut where one in twenty is longer, and at most where the model reads no further
 SHOWN = 3  # unknown tokens named in a remark
 LEAST_OCCURRENCES = 2  # of a word: one that occurs once cannot be learned, and UNKNOWN should be
 
@@ -58,7 +57,7 @@ class Texts:
     notes: tuple[str, ...] = ()
 
 
-def load_texts(path: Path, config: DataConfig, seed: int) -> Dataset:
+def load_texts(path: Path, config: DataConfig, seed: int, most_tokens: int) -> Dataset:
     """A folder or archive of class folders with .txt files, or a table with a column of text.
 
     Raises DataError for whatever is wrong with the files, the texts or the target.
@@ -66,22 +65,22 @@ def load_texts(path: Path, config: DataConfig, seed: int) -> Dataset:
     with named(str(path), config.test):
         table = path.is_file() and not path.name.lower().endswith((".tar", ".gz", ".tgz", ".zip"))
         found = _from_table(read_table(path, header=config.header), config, str(path)) if table else _from_files(path)
-        return texts_dataset(found, config, seed, name=path.name.partition(".")[0], origin=str(path))
+        name = path.name.partition(".")[0]
+        return texts_dataset(found, config, seed, most_tokens, name=name, origin=str(path))
 
 
-def texts_in_memory(texts: Sequence[str], y: Any, config: DataConfig, seed: int) -> Dataset:
+def texts_in_memory(texts: Sequence[str], y: Any, config: DataConfig, seed: int, most_tokens: int) -> Dataset:
     """Texts with their labels or numbers. Raises DataError when they are not equally many."""
     labels = np.asarray(y)
     if len(labels) != len(texts):
         raise DataError(f"There are {len(texts)} texts and {len(labels)} targets. They must be equally many.")
     digest = hashlib.sha256(repr([*texts, labels.tolist()]).encode("utf-8", "surrogatepass")).hexdigest()
     columns = target_columns(labels, "target")
-    return texts_dataset(
-        Texts(list(texts), columns, digest, np.arange(len(texts))), config, seed, name="texts", origin="The texts"
-    )
+    found = Texts(list(texts), columns, digest, np.arange(len(texts)))
+    return texts_dataset(found, config, seed, most_tokens, name="texts", origin="The texts")
 
 
-def texts_dataset(found: Texts, config: DataConfig, seed: int, *, name: str, origin: str) -> Dataset:
+def texts_dataset(found: Texts, config: DataConfig, seed: int, most_tokens: int, *, name: str, origin: str) -> Dataset:
     """Split the texts, learn the vocabulary of the training ones, and cut all to the context."""
     labelled = label_samples(found.columns, found.parts, config, seed)
     kind: Tokens = "word" if config.tokens == "auto" else config.tokens
@@ -91,7 +90,7 @@ def texts_dataset(found: Texts, config: DataConfig, seed: int, *, name: str, ori
         vocabulary = learn_vocabulary(train, kind, most=config.vocabulary, least=least, lower=kind == "word")
     codes = [vocabulary.encode(text) for text in found.texts]
     lengths = np.array([len(codes[i]) for i in labelled.parts["train"].tolist()])
-    context = config.context or max(2, min(MOST_CONTEXT, int(np.quantile(lengths, CONTEXT_QUANTILE, method="higher"))))
+    context = config.context or max(2, min(most_tokens, int(np.quantile(lengths, CONTEXT_QUANTILE, method="higher"))))
     flat, lengths_N = pack_codes(codes, context)
     empty = sum(len(each) == 0 for each in codes)
     notes = [

@@ -28,7 +28,7 @@ from limpid.deploy.trained import load_trained
 from limpid.errors import ConfigError, DataError, ModelError, nearest
 from limpid.models.blocks import head_of
 from limpid.models.network import Network
-from limpid.models.registry import build_model, takes_codes
+from limpid.models.registry import build_model, most_tokens, takes_codes
 from limpid.record.files import write_file
 from limpid.record.run import Run
 from limpid.spec import DataSpec
@@ -66,7 +66,8 @@ def open_source(network: str | Path, source: Any, config: Config) -> Source:
     Raises DataError when the data are not of the form that the run was trained on.
     """
     if not (Path(network) / "run.json").exists():
-        dataset = load_data(source, config.data, seed=config.training.seed, takes_codes=takes_codes(str(network)))
+        codes, tokens = takes_codes(str(network)), most_tokens(str(network))
+        dataset = load_data(source, config.data, seed=config.training.seed, takes_codes=codes, most_tokens=tokens)
         model = config_from_dict({"model": {**config.model.model_dump(exclude_unset=True), "name": str(network)}}).model
         built = build_model(model, dataset.spec, seed=config.training.seed)
         return Source(built.eval().requires_grad_(False), dataset.spec, dataset)
@@ -76,8 +77,8 @@ def open_source(network: str | Path, source: Any, config: Config) -> Source:
     given = config.data.model_dump(exclude_unset=True)
     shape = {"image_size": spec.input_shape[-1], "colour": "grey" if spec.input_shape[0] == 1 else "rgb"}
     values = own.data.model_dump() | {"source": None, "test": None} | (shape if prepared else {}) | given
-    codes = takes_codes(own.model.name)
-    dataset = load_data(source, type(own.data)(**values), seed=own.training.seed, takes_codes=codes)
+    codes, tokens = takes_codes(own.model.name), most_tokens(own.model.name)
+    dataset = load_data(source, type(own.data)(**values), seed=own.training.seed, takes_codes=codes, most_tokens=tokens)
     found = dataset.spec
     if (found.kind, found.input_shape, found.cardinalities) != (spec.kind, spec.input_shape, spec.cardinalities):
         raise DataError(

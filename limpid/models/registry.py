@@ -25,6 +25,11 @@ def takes_codes(name: str) -> bool:
     return name in MODELS and MODELS[name].takes_codes
 
 
+def most_tokens(name: str) -> int:
+    """How many tokens of a labelled text the named model reads, unless it is told how many."""
+    return MODELS[name].most_tokens if name in MODELS else ModelPart.most_tokens
+
+
 def build_model(config: ModelConfig, spec: DataSpec, *, seed: int) -> Network:
     """The configured architecture or pattern for this data, with weights that are a function of the seed alone.
 

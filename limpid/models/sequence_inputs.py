@@ -20,8 +20,6 @@ from limpid.spec import DataSpec
 class SequenceInputs(nn.Module):
     """Gives (B, T, W), the lengths (None: all are full), and how many places there were before trimming.
 
-    On a CPU, a batch is cut to its longest sequence, so that nothing is computed for columns of padding alone.
-
     Args:
         width: of the vectors; None leaves numbers as they are (texts then take `embedding`).
         embedding: size of a token's vector.
@@ -47,10 +45,19 @@ class SequenceInputs(nn.Module):
         if self.kind == "image":
             x = x.transpose(1, 2)
         num_places = x.shape[1]
-        if lengths_B is not None and x.device.type == "cpu" and not torch.compiler.is_compiling():
-            shortest, longest = (int(n) for n in lengths_B.aminmax())
-            x = x[:, : max(longest, 1)]
-            lengths_B = None if shortest >= x.shape[1] else lengths_B
+        x, lengths_B = cut_to_longest(x, lengths_B)
         if self.kind != "text":
             x = x.unsqueeze(2) if x.ndim == 2 else x.flatten(2)
         return self.layer(x), lengths_B, num_places
+
+
+def cut_to_longest(x: Tensor, lengths_B: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """On a CPU, a batch without the columns that are padding alone, and its lengths, None where no padding is left.
+
+    Elsewhere as it is: to look at the lengths would wait for the device.
+    """
+    if lengths_B is None or x.device.type != "cpu" or torch.compiler.is_compiling():
+        return x, lengths_B
+    shortest, longest = (int(n) for n in lengths_B.aminmax())
+    x = x[:, : max(longest, 1)]
+    return x, None if shortest >= x.shape[1] else lengths_B

@@ -15,6 +15,7 @@ from limpid.reporting.reading import Row, read_run, score_title
 from limpid.reporting.text import columns_of, figure, interval, number, percent, plain, seconds, shorten, value_text
 
 WIDEST_CELL = 60  # columns of a table's cell, and of a value
+LEAST_SHARE = 1e-3  # of the machine's arithmetic: below, a network has hardly any, and reading is the work
 MOST_COLUMNS_NAMED = 8  # columns of the data listed by name
 # What a reader wants to know was chosen, in the order of the flow; the report has every option.
 TOLD_CHOICES = (
@@ -166,7 +167,7 @@ def print_result(run: Run, *, json: bool = False, stream: TextIO | None = None) 
     speed = reading.throughput or {}
     if isinstance(speed.get("seconds_total"), int | float):
         parts.append(f"{seconds(speed['seconds_total'])} in all")
-    if isinstance(speed.get("share_of_floor"), int | float):
+    if (speed.get("share_of_floor") or 0.0) >= LEAST_SHARE:
         parts.append(f"{percent(speed['share_of_floor'])} of what the machine's arithmetic allows")
     lines += [", ".join(parts)] if parts else []
     lines.append(f"run    {plain(run.path)}")
