@@ -45,6 +45,7 @@ class SearchFolder:
         base: configuration that every trial changes: as given, with what was measured on this machine for all of them.
         trials: rows of the search's own members, by number.
         finals: rows of the finalists' seeds, by `repeat`.
+        seconds: that earlier processes searched, as far as they told.
     """
 
     def __init__(self, run: Run) -> None:
@@ -56,11 +57,14 @@ class SearchFolder:
         self.finals: dict[str, Row] = {}
         self._best: list[Row] = []
         self.budget = self.plan.budget
+        self.seconds = 0.0
         for row in run.events():
             if row["kind"] == "extension":
                 self.budget = row["budget"]
             elif row["kind"] == "member":
                 self._remember(row)
+            elif row["kind"] == "end":
+                self.seconds = row["seconds"]
 
     def _remember(self, row: Row) -> None:
         if row["stage"] == FINAL:

@@ -41,21 +41,18 @@ def run_search(
         ConfigError: no trial finished with a figure.
         Stopped: Ctrl-C or SIGTERM; the folder holds every trial that ended.
     """
-    started = time.perf_counter()
-    run, plan = folder.run, folder.plan
+    started = time.perf_counter() - folder.seconds
+    run = folder.run
     if folder.concluded:
         run.close()
         return SearchResult(run, run.events("winner")[-1])
     base = folder.base
     on = on or base.training.on
-    sampler = build_sampler(plan.sampler, plan.seed, folder.space, plan.budget)
-    study = Study(
-        run.path / STUDY,
-        str(run.header["data"]["name"]),
-        sampler,
-        build_pruner(plan.pruner, plan.epochs),
-        higher_is_better=plan.higher_is_better,
-    )
+    try:
+        study = _study_of(folder)
+    except BaseException:
+        run.close()
+        raise
     try:
         audience.begins(folder)
         with StopRequest() as stop:
@@ -91,6 +88,15 @@ def run_search(
         audience.close()
         study.close()
         run.close()
+
+
+def _study_of(folder: SearchFolder) -> Study:
+    """Raises RecordError where its file is damaged."""
+    plan = folder.plan
+    sampler = build_sampler(plan.sampler, plan.seed, folder.space, plan.budget)
+    pruner = build_pruner(plan.pruner, plan.epochs)
+    name = str(folder.run.header["data"]["name"])
+    return Study(folder.path / STUDY, name, sampler, pruner, higher_is_better=plan.higher_is_better)
 
 
 def _conclude(folder: SearchFolder, ranked: list[Finalist]) -> dict[str, Any]:

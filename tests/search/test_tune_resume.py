@@ -185,6 +185,7 @@ def test_a_signal_stops_it_between_steps(tmp_path, whole: SearchResult, number: 
 def test_a_search_can_be_extended(tmp_path, whole: SearchResult) -> None:
     short = limpid.tune("moons", **{**ASKED, "budget": 3}, **SMALL, out=str(tmp_path / "search"))
     first = {row["number"]: row for row in (*short.trials, *short.finals)}
+    clock = short.run.events("end")[0]["seconds"]
     events = (short.path / "events.jsonl").read_bytes()
     assert limpid.tune(resume=short.path).best == short.best
     assert (short.path / "events.jsonl").read_bytes() == events, "a finished search is left as it is"
@@ -197,6 +198,7 @@ def test_a_search_can_be_extended(tmp_path, whole: SearchResult) -> None:
     assert longer.best_run.header["trial"] == whole.winner["trial"]
     assert "second look" in longer.run.events("note")[-1]["text"]
     assert [row["budget"] for row in longer.run.events("extension")] == [5]
+    assert longer.run.events("end")[0]["seconds"] > clock > 0, "the time of both"
     with pytest.raises(RecordError, match="5 trials already"):
         limpid.tune(resume=short.path, budget=4)
 
@@ -225,6 +227,15 @@ def test_one_of_the_two_records_is_lost(tmp_path, whole: SearchResult, lost: str
     check_sound(longer)
     assert [row["figures"] for row in longer.trials] == [row["figures"] for row in whole.trials]
     assert longer.best == whole.best
+
+
+def test_a_damaged_study_is_said_again_and_again(tmp_path) -> None:
+    search = limpid.tune("moons", **{**ASKED, "budget": 1, "seeds": 0}, **SMALL, out=str(tmp_path / "search"))
+    log = search.path / "study.log"
+    log.write_text("no operation\n" + log.read_text())
+    for _ in range(2):  # the folder is not held by the first time
+        with pytest.raises(RecordError, match=r"study.log, line 1 is damaged"):
+            limpid.tune(resume=search.path, budget=2)
 
 
 def test_what_is_being_written_can_be_read(tmp_path) -> None:
