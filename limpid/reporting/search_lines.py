@@ -13,7 +13,6 @@ from limpid.record.trial_table import Range, Trial, TrialTable
 from limpid.reporting.finding_lines import finding_line
 from limpid.reporting.reading import read_run, score_title
 from limpid.reporting.text import (
-    SHARES,
     columns_of,
     figure,
     interval,
@@ -157,10 +156,7 @@ def _winner_lines(table: TrialTable, winner: Mapping[str, Any]) -> list[str]:
     seeds = len(winner["figures"])
     doubt = ""
     if seeds > 1 and all(math.isfinite(bound) for bound in winner["interval"]):
-        low, high = winner["interval"]
-        if table.metric in SHARES:  # Student's interval knows no bounds
-            low, high = max(low, 0.0), min(high, 1.0)
-        doubt = f" (mean of {seeds} seeds, 95 % interval {interval(table.metric, low, high)})"
+        doubt = f" (mean of {seeds} seeds, 95 % interval {interval(table.metric, *winner['interval'])})"
     elif not seeds:
         doubt = " (the best of many: a fresh seed would do worse)"
     lines = [f"winner: trial {winner['trial']}, {_named(table, winner['figure'])}{doubt}"]

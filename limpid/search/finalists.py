@@ -17,8 +17,10 @@ import numpy as np
 
 from limpid.config import Config
 from limpid.config_reader import with_options
-from limpid.objectives.intervals import mean_interval
 from limpid.population.member import Member, Outcome
+from limpid.reporting.intervals import mean_interval
+from limpid.reporting.population import Spread
+from limpid.reporting.text import SHARES
 from limpid.search.folder import FINAL, Row, SearchFolder, repeat
 from limpid.search.trials import Audience
 
@@ -32,10 +34,14 @@ class Finalist:
     Attributes:
         trial: its row among the trials.
         rows: of the same configuration from fresh seeds, in the order of the seeds.
+        metric: that they are judged by.
+        judged: validation rows that each figure comes from; 0: unknown.
     """
 
     trial: Row
     rows: tuple[Row, ...] = ()
+    metric: str = "loss"
+    judged: int = 0
 
     @property
     def figures(self) -> tuple[float, ...]:
@@ -49,12 +55,18 @@ class Finalist:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Of that mean, 95 %; NaN with fewer than two seeds."""
-        return mean_interval(np.asarray(self.figures))
+        """Of that mean, 95 %; NaN with fewer than two seeds, and where one did not finish."""
+        if not self.rows:
+            return math.nan, math.nan
+        spread = Spread.of(self.figures, self.metric, judged=self.judged)
+        return spread.low, spread.high
 
     def lead(self, other: Finalist) -> tuple[float, tuple[float, float]]:
-        """Mean difference to another over the same seeds, and its 95 % interval."""
-        return self.figure - other.figure, mean_interval(np.subtract(self.figures, other.figures))
+        """Mean difference to another over the same seeds, and its 95 % interval; NaN with fewer than two seeds."""
+        step = 1 / self.judged if self.metric in SHARES and self.judged else 0.0
+        differences = np.subtract(self.figures, other.figures)
+        bounds = mean_interval(differences, step=step) if len(differences) > 1 else (math.nan, math.nan)
+        return self.figure - other.figure, bounds
 
 
 class Finals:
@@ -95,9 +107,10 @@ class Finals:
 
     def ranked(self) -> list[Finalist]:
         """The finalists, best first; one of whose seeds some did not finish is behind those whose all did."""
-        found = [
-            Finalist(trial, tuple(self._folder.finals[repeat(trial["params"], seed)] for seed in self._seeds))
-            for trial in self._trials
-        ]
+        judged = int(self._folder.run.header["data"].get("num_valid") or 0)
+        found = []
+        for trial in self._trials:
+            rows = tuple(self._folder.finals[repeat(trial["params"], seed)] for seed in self._seeds)
+            found.append(Finalist(trial, rows, self._folder.plan.metric, judged))
         sign = -1.0 if self._folder.plan.higher_is_better else 1.0
         return sorted(found, key=lambda one: (math.isnan(one.figure), sign * one.figure, one.trial["number"]))
