@@ -25,6 +25,7 @@ from limpid.config import Config
 from limpid.config_reader import with_options
 from limpid.population.executors import train_population
 from limpid.population.ground import Ground
+from limpid.population.host import Told
 from limpid.population.member import Member, Outcome
 from limpid.search.default_space import default_space
 from limpid.search.plan import rises
@@ -83,7 +84,10 @@ class Race:
         options = {**self.problem.space.patch(asked.params), "seed": self.seed}
         return Member(asked.number, with_options(self.problem.base, options))
 
-    def epoch(self, member: Member, row: Mapping[str, Any], valid_row: Mapping[str, Any] | None) -> bool:
+    def epochs(self, told: Sequence[Told]) -> list[bool]:
+        return [self._goes_on(*one) for one in told]
+
+    def _goes_on(self, member: Member, row: Mapping[str, Any], valid_row: Mapping[str, Any] | None) -> bool:
         assert valid_row is not None
         figure = valid_row[self.problem.metric]
         if self._is_enough(figure):

@@ -16,6 +16,8 @@ import typer
 from limpid.commands import auditing, doctoring, ensembles, lists, rates, recipes, transfer, tuning, use
 from limpid.commands.options import Json, Quiet, RunFolder, given_config
 from limpid.errors import ConfigError, LimpidError
+from limpid.fork_server import expect_workers
+from limpid.population_words import WORDS
 
 # Unknown options, missing arguments and the like. typer exports no name for this parent of BadParameter.
 UsageProblem: Any = typer.BadParameter.__mro__[2]
@@ -80,7 +82,8 @@ def train(
         str | None, typer.Option(help="learning curve: shares of the training rows (0.1,0.3,1), or how many (5)")
     ] = None,
     on: Annotated[
-        str | None, typer.Option(help="what trains them: auto, stacked, processes, one-by-one, ray or an address")
+        str | None,
+        typer.Option(help="what trains them: auto, stacked, stacks, processes, one-by-one, ray or an address"),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with options by section")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="section.key=value (repeatable)")] = None,
@@ -96,6 +99,8 @@ def train(
     Options that are not given are chosen from the data and printed. `limpid options` lists all of them for --set.
     """
     named = {name: value for name, value in locals().items() if value not in (None, [])}
+    if named.keys() & set(WORDS):
+        expect_workers(on)
     flags = _pop(named, "source", "model", "recipe", "config", "set_", "resume", "json", "quiet")
     from limpid.reporting.terminal import Screen
 

@@ -272,7 +272,8 @@ class TrainingConfig(Section):
         default=(), description="shares of the training rows on which members are trained too: a learning curve"
     )
     on: str = Field(
-        default="auto", description="what trains members: auto, stacked, processes, one-by-one, ray, or a Ray address"
+        default="auto",
+        description="what trains members: auto, stacked, stacks, processes, one-by-one, ray, or a Ray address",
     )
 
 

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from limpid.cores import usable_cores
 from limpid.errors import ConfigError
 
 # bfloat16 must beat float32 by this factor before a CPU uses it. Dimensionless; below it the casts between the two,
@@ -127,13 +128,6 @@ def spare_threads(num_threads: int | None, step_operations: Callable[[], float])
     """Go on with one thread where steps are too small to be shared, unless a number of threads was asked for."""
     if num_threads is None and torch.get_num_threads() > 1 and step_operations() < SMALL_STEP:
         torch.set_num_threads(1)
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on, which a container or taskset can make fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def choose_precision(wanted: str, device: torch.device, *, convolutional: bool) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from limpid.config import Config, RecordConfig
 from limpid.config_reader import with_options
 from limpid.errors import ConfigError
+from limpid.fork_server import expect_workers
 from limpid.models.ensemble import as_network
 from limpid.objectives.metrics import LOWER_IS_BETTER
 from limpid.opening import new_run, refuse_early
@@ -68,6 +69,7 @@ class Population:
                 raise ConfigError(f"configs[{number}] asks for several networks; each configuration is one network.")
         if not self.configs:
             raise ConfigError("configs holds no configuration; give one for each network.")
+        expect_workers("auto")
         self.outcomes: list[Outcome] = []
         self._ground = Ground(None if named else source, y, seed=seed)
 
@@ -75,7 +77,7 @@ class Population:
         """Train every network; one that fails is an outcome with a reason, and no exception.
 
         Args:
-            on: auto, stacked, processes, one-by-one, ray, or the address of a Ray cluster.
+            on: auto, stacked, stacks, processes, one-by-one, ray, or the address of a Ray cluster.
 
         Raises DataError or ConfigError where the data cannot be read, Stopped on Ctrl-C or SIGTERM.
         """

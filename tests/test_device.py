@@ -106,7 +106,7 @@ def test_the_gain_is_a_ratio_of_times() -> None:
 
 def test_prepare_cpu_flushes_denormals_and_counts_threads() -> None:
     code = (
-        "import torch; from limpid.device import prepare_cpu, usable_cores\n"
+        "import torch; from limpid.cores import usable_cores; from limpid.device import prepare_cpu\n"
         "assert prepare_cpu(1) == 1\n"
         "assert (torch.tensor([1e-30]) * 1e-10).item() == 0.0\n"
         "print(prepare_cpu(None) == usable_cores())"

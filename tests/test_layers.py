@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / "limpid"
 FILES = sorted(HOME.rglob("*.py"))
 
-BASE = {"errors", "catalogue", "config", "spec", "device"}
+BASE = {"errors", "catalogue", "config", "spec", "cores", "device"}
 FOLDERS = {
     "catalogue",
     "commands",
@@ -50,7 +50,9 @@ MAY_IMPORT = {
     "population_words": {"errors"},
     "recipe": {"errors", "section", "config", "config_reader"},
     "spec": {"errors", "config"},
-    "device": {"errors", "config"},
+    "cores": set(),
+    "fork_server": {"cores"},
+    "device": {"errors", "config", "cores"},
     "data": BASE,
     "models": BASE,
     "objectives": BASE,
@@ -66,13 +68,13 @@ MAY_IMPORT = {
     "wiring": BASE | PARTS | {"defaults", "start"},
     "scoring": BASE | PARTS | {"wiring"},
     "opening": BASE | PARTS | {"config_reader", "recipe", "start", "wiring"},
-    "population": BASE | PARTS | {"config_reader", "opening", "scoring", "start", "wiring"},
+    "population": BASE | PARTS | {"fork_server", "config_reader", "opening", "scoring", "start", "wiring"},
     "practice": BASE | PARTS | {"config_reader", "opening", "population", "start", "wiring"},
     "search": BASE
     | PARTS
-    | {"config_reader", "defaults", "opening", "population", "scoring", "section", "start", "wiring"},
+    | {"config_reader", "defaults", "fork_server", "opening", "population", "scoring", "section", "start", "wiring"},
     "workbench": BASE | FOLDERS | {"config_reader", "opening", "practice", "scoring", "wiring"},
-    "several": BASE | PARTS | {"config_reader", "opening", "population", "wiring", "workbench"},
+    "several": BASE | PARTS | {"config_reader", "fork_server", "opening", "population", "wiring", "workbench"},
     "finished": {"record", "reporting", "deploy"},
     "fitting": BASE | PARTS | {"wiring"},
     "estimators": BASE | PARTS | {"config_reader", "fitting"},
@@ -85,13 +87,25 @@ MAY_IMPORT = {
         "record",
         "doctor",
         "finished",
+        "fork_server",
         "practice",
         "search",
         "workbench",
         "reporting",
         "deploy",
     },
-    "cli": {"errors", "commands", "config", "config_reader", "record", "workbench", "finished", "reporting"},
+    "cli": {
+        "errors",
+        "commands",
+        "config",
+        "config_reader",
+        "fork_server",
+        "population_words",
+        "record",
+        "workbench",
+        "finished",
+        "reporting",
+    },
 }
 # Parts that can be read and run without torch.
 NO_TORCH = {
@@ -101,6 +115,8 @@ NO_TORCH = {
     "catalogue",
     "config",
     "config_reader",
+    "cores",
+    "fork_server",
     "population_words",
     "recipe",
     "spec",

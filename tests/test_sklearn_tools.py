@@ -35,7 +35,8 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from limpid.device import prepare_cpu, usable_cores
+from limpid.cores import usable_cores
+from limpid.device import prepare_cpu
 from limpid.errors import ConfigError
 from limpid.estimators import Classifier, Regressor
 

@@ -10,6 +10,7 @@ import typer
 
 from limpid.commands.options import Json, Quiet, also_taking, given_config
 from limpid.errors import ConfigError
+from limpid.fork_server import expect_workers
 
 SAMPLERS = "random (unless given), grid, quasi-random, two-stage, tpe, gp, cma-es or evolution"
 NOT_SEARCHED = ("tensorboard", "mlflow", "folds", "bag", "sizes")  # options of train that a search has no use for
@@ -31,7 +32,9 @@ def tune(
     sampler: Annotated[str | None, typer.Option(help=SAMPLERS)] = None,
     pruner: Annotated[str | None, typer.Option(help="none (unless given), median, halving or hyperband")] = None,
     seeds: Annotated[int | None, typer.Option(help="fresh seeds for each of the best three trials (3)")] = None,
-    on: Annotated[str | None, typer.Option(help="auto, stacked, processes, one-by-one, ray, or a Ray address")] = None,
+    on: Annotated[
+        str | None, typer.Option(help="auto, stacked, stacks, processes, one-by-one, ray, or an address")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="folder of a search to go on with, or to extend")] = None,
     show: Annotated[Path | None, typer.Option(help="folder of a search to look at, finished or running")] = None,
     json: Json = False,
@@ -45,6 +48,8 @@ def tune(
 
     Options of train fix what is not to be searched: --lr 0.01 takes the rate out of the default space.
     """
+    if show is None:
+        expect_workers(on)
     from limpid.reporting.search_screen import SearchScreen
 
     screen = SearchScreen(quiet=quiet, json=json)

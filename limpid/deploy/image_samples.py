@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from limpid.cores import usable_cores
 from limpid.data.archives import Members, is_archive
 from limpid.data.decode import bombs_refused, decode, image_files
 from limpid.data.layout import wanted
-from limpid.device import usable_cores
 from limpid.errors import DataError
 
 

@@ -7,7 +7,7 @@ training goes on with the members that are missing.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -18,6 +18,7 @@ from limpid.errors import NonFiniteLoss, RecordError, Stopped
 from limpid.models.ensemble import as_network, inner, members_of
 from limpid.population.choice import Choice
 from limpid.population.executors import train_population
+from limpid.population.host import Told
 from limpid.population.lineup import Lineup, specs_of
 from limpid.population.member import Member, Outcome
 from limpid.record.files import make_folder, remove_tree, unforced
@@ -127,9 +128,10 @@ class Shelf:
         model = member.config.model.model_copy(update={"start": self._previous})
         return replace(member, config=member.config.model_copy(update={"model": model}))
 
-    def epoch(self, member: Member, row: Mapping[str, Any], valid_row: Mapping[str, Any] | None) -> bool:
-        self._observer.epoch({**row, "member": member.number + 1}, valid_row)
-        return True
+    def epochs(self, told: Sequence[Told]) -> list[bool]:
+        for member, row, valid_row in told:
+            self._observer.epoch({**row, "member": member.number + 1}, valid_row)
+        return [True] * len(told)
 
     def done(self, member: Member, outcome: Outcome) -> None:
         self._in_training -= 1

@@ -10,13 +10,14 @@ from limpid.population.ground import Ground
 from limpid.population.host import Host
 from limpid.population.on_ray import train_on_ray
 from limpid.population.one_by_one import train_one_by_one
-from limpid.population.processes import train_in_processes
+from limpid.population.processes import train_in_processes, train_in_stacks
 from limpid.population.ray_cluster import require_ray
 from limpid.population.stack import train_stacked
 from limpid.training.signals import StopRequest
 
 EXECUTORS = {
     "stacked": train_stacked,
+    "stacks": train_in_stacks,
     "one-by-one": train_one_by_one,
     "processes": train_in_processes,
     "ray": train_on_ray,

@@ -19,6 +19,7 @@ from typing import Any
 from limpid.catalogue.losses import LOSSES
 from limpid.config import Config, ModelConfig, RecordConfig
 from limpid.errors import ConfigError
+from limpid.fork_server import expect_workers
 from limpid.models.ensemble import build_ensemble
 from limpid.population.executors import find_executor
 from limpid.population.ground import Ground
@@ -80,6 +81,7 @@ def line_up(wiring: Wiring, given: Config, source: Any, y: Any) -> tuple[Wiring,
             f"{training.members} sets all three. To train one fold alone, leave training.members at 1."
         )
     find_executor(training.on)
+    expect_workers(training.on)
     named = source is None or isinstance(source, str | Path | Config)
     ground = Ground(None if named else source, y, seed=training.seed)
     ground.hold(wiring.config, wiring.dataset)

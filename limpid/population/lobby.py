@@ -7,14 +7,15 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
+from limpid.cores import usable_cores
 from limpid.data.dataset import Dataset, ResidentRows, Split
 from limpid.data.loader import Loader
-from limpid.device import usable_cores
 from limpid.errors import LimpidError
 from limpid.models.network import Network
 from limpid.population.ground import Ground
 from limpid.population.host import Host
 from limpid.population.member import Member, Outcome
+from limpid.population.memory import memory_suffices
 from limpid.population.slots import Slot, make_slot
 from limpid.population.stack_cohort import Cohort
 from limpid.population.stack_loader import Columns
@@ -36,16 +37,23 @@ class Company:
         slots: their places, to be.
         data: what a cohort needs to know of the data.
         num_weights: of each of them.
+        most: of them at a time, where more did not fit in memory.
     """
 
     data: dict[str, Any]
     num_weights: int
     slots: deque[Slot] = field(default_factory=deque)
+    most: int = MOST_WIDTH
 
     @property
     def width(self) -> int:
         """How many of them to train at a time."""
-        return min(MOST_WIDTH, max(LEAST_WIDTH, MOST_NUMBERS // self.num_weights))
+        return min(self.most, width_of(self.num_weights))
+
+
+def width_of(num_weights: int) -> int:
+    """How many members of so many weights each are worth training at a time."""
+    return min(MOST_WIDTH, max(LEAST_WIDTH, MOST_NUMBERS // num_weights))
 
 
 class Lobby:
@@ -67,7 +75,8 @@ class Lobby:
         """Let members in while there is room; whether any wait. One that cannot be built is done at once."""
         while self._has_room() and (member := self.host.next()) is not None:
             try:
-                self._admit(member)
+                with memory_suffices():
+                    self._admit(member)
             except LimpidError as error:
                 self.host.done(member, Outcome(member.number, "failed", reason=str(error)))
         return bool(self.alone) or any(company.slots for company in self.companies.values())
@@ -76,20 +85,14 @@ class Lobby:
         """The company of which most wait."""
         return max(self.companies, key=lambda key: len(self.companies[key].slots))
 
-    def waiting(self, key: Hashable) -> int:
-        """How many of a company, or of those without one, wait."""
-        return len(self.alone) if key == "alone" else len(self.companies[key].slots)
+    def draw(self, key: Hashable) -> list[Slot]:
+        """The members of a company whose turn it is."""
+        company = self.companies[key]
+        return [company.slots.popleft() for _ in range(min(company.width, len(company.slots)))]
 
-    def part(self) -> None:
-        """Let everybody wait alone, for companies of one are none."""
-        for company in self.companies.values():
-            self.alone.extend((slot.member, "no other of its form and batch size") for slot in company.slots)
-            company.slots.clear()
-
-    def cohort(self, key: Hashable) -> Cohort:
+    def cohort(self, key: Hashable, first: list[Slot]) -> Cohort:
         """Members of a company as one; who comes later takes the places of those who are done."""
         company = self.companies[key]
-        first = [company.slots.popleft() for _ in range(min(company.width, len(company.slots)))]
 
         def successor() -> Slot | None:
             self.ask()

@@ -19,11 +19,12 @@ import numpy as np
 from limpid.data.dataset import Dataset
 from limpid.errors import LimpidError, Stopped
 from limpid.population.ground import Ground
-from limpid.population.host import Host
+from limpid.population.host import Host, Told
+from limpid.population.lone import train_member
 from limpid.population.member import Member, Outcome
 from limpid.population.ray_cluster import cluster, require_ray
 from limpid.population.shared_data import pack, unpack, without_test
-from limpid.population.worker import Bench
+from limpid.population.worker import Bench, unexpected
 from limpid.training.signals import StopRequest
 
 POLL_SECONDS = 0.1  # between looks at a request to stop
@@ -78,7 +79,11 @@ class Seat:
         return self._said.get()
 
     def _run(self, member: Member, dataset: Dataset) -> None:
-        self._said.put(pack(("done", self._bench.train(member, dataset, self._heard))))
+        try:
+            outcome = train_member(member, self._bench.ready(member.config, dataset), self._heard)
+        except Exception as error:
+            outcome = Outcome(member.number, "failed", reason=unexpected(error))
+        self._said.put(pack(("done", outcome)))
 
     def _heard(self, row: Mapping[str, Any], valid_row: Mapping[str, Any] | None) -> bool:
         self._said.put(pack(("epoch", row, valid_row)))
@@ -199,4 +204,4 @@ def _attend(task: _Task, said: Any, crew: _Crew, host: Host) -> None:
         crew.go_on(task, True)  # it was told of before its first actor was lost, and went on
         return
     task.heard = row["epoch"]
-    crew.go_on(task, host.epoch(task.member, row, valid_row))
+    crew.go_on(task, host.epochs([Told(task.member, row, valid_row)])[0])

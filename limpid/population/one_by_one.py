@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from limpid.population.ground import Ground
-from limpid.population.host import Host
+from limpid.population.host import Host, Told
 from limpid.population.lone import train_member
 from limpid.population.member import Member
 from limpid.training.signals import StopRequest
@@ -15,7 +18,13 @@ def train_one_by_one(host: Host, ground: Ground, *, stop: StopRequest | None = N
         train_one(host, member, ground, stop=stop)
 
 
-def train_one(host: Host, member: Member, ground: Ground, *, stop: StopRequest | None = None) -> None:
-    """Train a member and hand over what came of it. Raises Stopped when `stop` asks for it."""
-    outcome = train_member(member, ground, lambda row, valid_row: host.epoch(member, row, valid_row), stop=stop)
-    host.done(member, outcome)
+def train_one(host: Host, member: Member, ground: Ground, *, heard: int = 0, stop: StopRequest | None = None) -> None:
+    """Train a member and hand over what came of it; of its first `heard` epochs the host has heard already.
+
+    Raises Stopped when `stop` asks for it.
+    """
+
+    def tell(row: Mapping[str, Any], valid_row: Mapping[str, Any] | None) -> bool:
+        return row["epoch"] <= heard or host.epochs([Told(member, row, valid_row)])[0]
+
+    host.done(member, train_member(member, ground, tell, stop=stop))

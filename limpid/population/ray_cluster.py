@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from limpid.device import usable_cores
+from limpid.cores import usable_cores
 from limpid.errors import ConfigError, MissingExtra
 
 ANSWER_SECONDS = 5.0  # a cluster that takes no connection within this is not there; Ray itself would try for minutes

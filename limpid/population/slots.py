@@ -31,6 +31,8 @@ class Slot:
         best: its row and its running figures after the epoch that it ends with so far.
         rows: of its record.
         failure: why it failed; "" while it has not.
+        heard: epochs of which its host was told.
+        over: whether its host has what came of it.
         seconds: its share of the time.
     """
 
@@ -47,6 +49,8 @@ class Slot:
     best: tuple[Tensor, list[Tensor]] = field(init=False)
     rows: list[Mapping[str, Any]] = field(default_factory=list)
     failure: str = ""
+    heard: int = 0
+    over: bool = False
     best_epoch: int = 0
     seconds: float = 0.0
 

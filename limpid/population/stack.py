@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from limpid.errors import Stopped
+from limpid.errors import ModelError, Stopped
 from limpid.population.ground import Ground
 from limpid.population.host import Host
 from limpid.population.lobby import Lobby
+from limpid.population.memory import memory_suffices
 from limpid.population.one_by_one import train_one
 from limpid.training.randomness import own_randomness
 from limpid.training.signals import StopRequest
@@ -33,11 +34,21 @@ def train_stacked(host: Host, ground: Ground, *, stop: StopRequest | None = None
 
 
 def train_company(lobby: Lobby, key: Hashable, *, stop: StopRequest | None) -> None:
-    """Train members that fit together until none of them is left. Raises Stopped when `stop` asks for it."""
-    cohort = lobby.cohort(key)
+    """Train members that fit together until none of them is left.
+
+    Where a stack does not fit in memory, those who are in it are trained one after another, from their beginning; their
+    host hears no epoch twice. Those who wait come in stacks of half the width.
+
+    Raises Stopped when `stop` asks for it.
+    """
+    slots = lobby.draw(key)
     try:
-        with own_randomness(0):  # to explain a failure may take a forward pass
-            cohort.train(stop=stop)
+        with memory_suffices(), own_randomness(0):  # to explain a failure may take a forward pass
+            lobby.cohort(key, slots).train(stop=stop)
     except Stopped as stopped:
-        given_up = f"{len(cohort.slots)} member(s) in training were given up"
+        given_up = f"{len(slots)} member(s) in training were given up"
         raise Stopped(f"Stopped by {stopped.signal}; {given_up}.", stopped.signal) from None
+    except ModelError:
+        lobby.companies[key].most = max(1, len(slots) // 2)
+        for slot in [slot for slot in slots if not slot.over]:
+            train_one(lobby.host, slot.member, lobby.ground, heard=slot.heard, stop=stop)

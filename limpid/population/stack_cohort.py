@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, cast
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from limpid.data.dataset import Split
-from limpid.population.host import Host
+from limpid.population.host import Host, Told
 from limpid.population.lone import outcome_of
 from limpid.population.member import State
 from limpid.population.slots import Slot
@@ -44,7 +44,7 @@ class Cohort:
 
     Args:
         host: hears of epochs and outcomes.
-        slots: the first members, which all fit together.
+        slots: the first members, which all fit together; changes as members come and go.
         width: places; no fewer than slots.
         successor: gives the next member that fits, or None.
         split: the training rows as they are, for messages.
@@ -55,7 +55,7 @@ class Cohort:
     def __init__(
         self,
         host: Host,
-        slots: Sequence[Slot],
+        slots: list[Slot],
         *,
         width: int,
         successor: Callable[[], Slot | None],
@@ -65,7 +65,7 @@ class Cohort:
         batch_size: int,
         num_batches: int,
     ) -> None:
-        self.host, self.slots, self.successor, self.split = host, list(slots), successor, split
+        self.host, self.slots, self.successor, self.split = host, slots, successor, split
         self.width, self.num_rows = width, len(train)
         plan = slots[0].plan
         plain = plan.accumulate == 1 and plan.precision == "float32"
@@ -157,32 +157,36 @@ class Cohort:
         sound = torch.isfinite(self.network.weights_WP[: len(self.slots)]).all(dim=1).tolist()
         now = time.perf_counter()
         seconds, self._clock = (now - self._clock) / len(self.slots), now
-        leaving = set()
+        told: dict[int, Told] = {}
         for place, slot in enumerate(self.slots):
             slot.seconds += seconds
             slot.position.losses = [losses_M[place] for losses_M in losses_SM]
             slot.position.sizes = self._sizes
             slot.position.add_seconds(seconds)
-            figures = None if valid_row is None else valid_row["members"][place]
-            end = self._judge(place, slot, figures, sound=sound[place])
-            if end is not None:
+            if not sound[place] and not slot.failure:
+                overflown = nonfinite_weights(slot.network)
+                cause = f"The update made the weights of {overflown} infinite: lower optim.lr, or set optim.clip_norm=1"
+                slot.failure = describe_failure(f"{cause}.", slot.position)
+            if not slot.failure:
+                told[place] = self._write_down(place, slot, None if valid_row is None else valid_row["members"][place])
+        self._losses, self._sizes = [], []
+        goes_on = dict(zip(told, self.host.epochs(list(told.values())), strict=True)) if told else {}
+        for place in told:
+            self.slots[place].heard = self.slots[place].position.epoch
+        leaving = set()
+        for place, slot in enumerate(self.slots):
+            if slot.failure:
+                leaving.add(place)
+                self._let_go(slot, "failed", slot.failure)
+            elif (end := _end_of(slot, told[place], goes_on=goes_on[place])) is not None:
                 leaving.add(place)
                 self._let_go(slot, *end)
-        self._losses, self._sizes = [], []
         if leaving:
             self._fill(leaving)
 
-    def _judge(
-        self, place: int, slot: Slot, figures: dict[str, float] | None, *, sound: bool
-    ) -> tuple[State, str] | None:
-        """Write an epoch of a member down; how it ended, or None where it goes on."""
+    def _write_down(self, place: int, slot: Slot, figures: dict[str, float] | None) -> Told:
+        """Note an epoch of a member, and its weights if they are the best so far."""
         position, plan = slot.position, slot.plan
-        if slot.failure:
-            return "failed", slot.failure
-        if not sound:
-            overflown = nonfinite_weights(slot.network)
-            cause = f"The update made the weights of {overflown} infinite: lower optim.lr, or set optim.clip_norm=1."
-            return "failed", describe_failure(cause, position)
         position.epoch, position.step = position.epoch + 1, slot.mover.step
         position.samples += sum(position.sizes)
         row = train_row(position, slot.mover.lr)
@@ -200,13 +204,7 @@ class Cohort:
         if improved or not plan.restore_best:
             slot.best, slot.best_epoch = self.network.values(place), position.epoch
         position.losses, position.sizes, position.epoch_seconds = [], [], 0.0
-        if not self.host.epoch(slot.member, row, valid_row):
-            return "pruned", f"let go after epoch {position.epoch}"
-        if valid_row is not None and not math.isfinite(valid_row["loss"]):
-            return "failed", describe_failure("It is that of the validation rows, of which none trains.", position)
-        if position.epoch == plan.num_epochs:
-            return "finished", "all epochs done" if not position.stopping.exhausted else "early stopping"
-        return ("finished", "early stopping") if position.stopping.exhausted else None
+        return Told(slot.member, row, valid_row)
 
     def _let_go(self, slot: Slot, state: State, reason: str) -> None:
         outcome = replace(
@@ -216,14 +214,17 @@ class Cohort:
             seconds=slot.seconds,
             weights=slot.kept_weights(self.parts.train.num_batches) if state == "finished" else None,
         )
+        slot.over = True
         self.host.done(slot.member, outcome)
 
     def _fill(self, leaving: set[int]) -> None:
         """Give the places that became free to those who wait; close the gaps where there are too few."""
         staying = [(place, slot) for place, slot in enumerate(self.slots) if place not in leaving]
+        self.slots[:] = [slot for _, slot in staying]
         free = sorted(set(range(self.width)) - {place for place, _ in staying})
         while free and (slot := self.successor()) is not None:
             staying.append((free[0], slot))
+            self.slots.append(slot)  # whatever happens now, it is known as one of these
             self._seat(free.pop(0), slot)
         if not staying:
             raise _NobodyLeft
@@ -235,7 +236,7 @@ class Cohort:
                 self.network.move(last, place)
                 self.optimizer.move(last, place)
                 self.network.settle(place, taken[place].form)
-        self.slots = [taken[place] for place in range(len(taken))]
+        self.slots[:] = [taken[place] for place in range(len(taken))]
         self._resize()
 
     def _seat(self, place: int, slot: Slot) -> None:
@@ -265,6 +266,18 @@ class Cohort:
             cause = explain_nonfinite(slot.network, inputs, targets[place], names.__getitem__)
             slot.position.step = slot.mover.step
             slot.failure = describe_failure(cause, slot.position)
+
+
+def _end_of(slot: Slot, told: Told, *, goes_on: bool) -> tuple[State, str] | None:
+    """How a member ended with the epoch that was told last; None where it goes on."""
+    position = slot.position
+    if not goes_on:
+        return "pruned", f"let go after epoch {position.epoch}"
+    if told.valid_row is not None and not math.isfinite(told.valid_row["loss"]):
+        return "failed", describe_failure("It is that of the validation rows, of which none trains.", position)
+    if position.stopping.exhausted:
+        return "finished", "early stopping"
+    return ("finished", "all epochs done") if position.epoch == slot.plan.num_epochs else None
 
 
 class _NobodyLeft(Exception):

@@ -1,7 +1,9 @@
-"""What runs in another process: members, trained one after another, of which every epoch is told.
+"""What runs in another process: an executor whose host lives elsewhere.
 
-A worker says ("epoch", row, valid row) and waits for an answer, so that who is let go, and when, is the same wherever
-members are trained; it ends a member with ("done", outcome).
+A worker is dealt hands of members. It says ("epochs", what was measured of each), and waits for an answer, so that who
+is let go, and when, is the same wherever members are trained; ("next",), and waits for a member of the same kind that
+takes the place of one that is done; ("done", outcome) of a member; and when nobody is left of the hand, ("over",), or
+("lost", reason) where our own mistake cut it off.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import shutil
 import signal
 import threading
 import traceback
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -20,11 +23,14 @@ from typing import Any
 import torch
 
 import limpid
+from limpid.config import Config
 from limpid.data.dataset import Dataset
 from limpid.population.ground import Ground
-from limpid.population.lone import Heard, train_member
+from limpid.population.host import Told
 from limpid.population.member import Member, Outcome
+from limpid.population.one_by_one import train_one_by_one
 from limpid.population.shared_data import pack, unpack
+from limpid.population.stack import train_stacked
 
 HOME = str(Path(limpid.__file__).parents[1])
 
@@ -37,29 +43,75 @@ class Bench:
         self._ground = Ground()
         os.environ["OMP_NUM_THREADS"] = str(threads)  # what a member takes that says nothing of threads
 
-    def train(self, member: Member, dataset: Dataset, heard: Heard) -> Outcome:
-        """Train a member to its end; what is wrong with it, even by our own mistake, is an outcome that says so."""
+    def ready(self, config: Config, dataset: Dataset) -> Ground:
+        """The ground for members that read the data as this configuration does."""
         torch.set_num_threads(self._threads)  # the member before may have changed it
-        self._ground.hold(member.config, dataset)
+        self._ground.hold(config, dataset)
+        return self._ground
+
+
+class Distant:
+    """The host of a hand, which is at the other end of a connection.
+
+    Args:
+        connection: to the owner of the hand.
+        members: of the hand.
+    """
+
+    def __init__(self, connection: Connection, members: Sequence[Member]) -> None:
+        self._connection, self._waiting = connection, deque(members)
+        self._most = self._held = len(members)
+
+    def next(self) -> Member | None:
+        if not self._waiting and 1 < self._most > self._held:
+            self._say("next")
+            successor: Member | None = self._answer()
+            self._waiting.extend([] if successor is None else [successor])
+            self._held += len(self._waiting)
+        return self._waiting.popleft() if self._waiting else None
+
+    def epochs(self, told: Sequence[Told]) -> list[bool]:
+        self._say("epochs", [(member.number, row, valid_row) for member, row, valid_row in told])
+        goes_on: list[bool] = self._answer()
+        return goes_on
+
+    def done(self, member: Member, outcome: Outcome) -> None:
+        self._held -= 1
+        self._say("done", outcome)
+
+    def over(self, lost: str = "") -> None:
+        """Say that nobody is left of the hand, or why those who are left are lost."""
+        if lost:
+            self._say("lost", lost)
+        else:
+            self._say("over")
+
+    def _say(self, *message: Any) -> None:
         try:
-            return train_member(member, self._ground, heard)
-        except Exception as error:
-            return Outcome(member.number, "failed", reason=f"Unexpected {in_words(error)}")
+            self._connection.send_bytes(pack(message))
+        except OSError:
+            raise SystemExit from None
+
+    def _answer(self) -> Any:
+        try:
+            return self._connection.recv()
+        except (EOFError, OSError):
+            raise SystemExit from None
 
 
-def in_words(error: Exception) -> str:
-    """Type, message and place of an error, the place as deep in Limpid as the trace goes."""
+def unexpected(error: Exception) -> str:
+    """Type, message and place of an error that is our own mistake, the place as deep in Limpid as the trace goes."""
     trace = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in trace if frame.filename.startswith(HOME)] or trace
     place = f" (at {os.path.relpath(ours[-1].filename, HOME)}, line {ours[-1].lineno})" if ours else ""
-    return f"{type(error).__name__}: {error}{place}"
+    return f"Unexpected {type(error).__name__}: {error}{place}"
 
 
 def work(connection: Connection, threads: int, folder: str) -> None:
     """The whole life of a worker process: ends when the other end of the connection is closed, or its owner dies.
 
     Args:
-        connection: brings members with the place of their data, takes what is told of them.
+        connection: brings hands with the place of their data, takes what is told of them.
         threads: of torch.
         folder: of shared data, which the worker removes where its owner can no more.
     """
@@ -68,26 +120,21 @@ def work(connection: Connection, threads: int, folder: str) -> None:
     threading.Thread(target=_outlive_nobody, args=(folder,), daemon=True).start()
     bench = Bench(threads)
     datasets: dict[str, Dataset] = {}
-
-    def heard(row: Mapping[str, Any], valid_row: Mapping[str, Any] | None) -> bool:
-        try:
-            connection.send_bytes(pack(("epoch", row, valid_row)))
-            return bool(connection.recv())
-        except (EOFError, OSError):
-            raise SystemExit from None
-
     while True:
         try:
-            member, laid = connection.recv()
+            members, laid = connection.recv()
         except (EOFError, OSError):
             return
         if laid.path not in datasets:
             datasets[laid.path] = laid.dataset()
-        outcome = bench.train(member, datasets[laid.path], heard)
+        host = Distant(connection, members)
         try:
-            connection.send_bytes(pack(("done", outcome)))
-        except OSError:
-            return
+            ground = bench.ready(members[0].config, datasets[laid.path])
+            (train_stacked if len(members) > 1 else train_one_by_one)(host, ground)
+        except Exception as error:
+            host.over(lost=unexpected(error))
+        else:
+            host.over()
 
 
 def read_message(connection: Connection) -> Any:

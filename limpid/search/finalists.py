@@ -8,15 +8,15 @@ paired by seed, which takes the luck that seeds share out of them (Student's int
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 
 from limpid.config import Config
 from limpid.config_reader import with_options
+from limpid.population.host import Told
 from limpid.population.member import Member, Outcome
 from limpid.reporting.intervals import mean_interval
 from limpid.reporting.population import Spread
@@ -97,9 +97,10 @@ class Finals:
         patch = self._folder.space.patch(trial["params"])
         return Member(number, with_options(self._base, {**patch, "seed": seed}))
 
-    def epoch(self, member: Member, row: Mapping[str, Any], valid_row: Mapping[str, Any] | None) -> bool:
-        self._audience.epoch()
-        return True
+    def epochs(self, told: Sequence[Told]) -> list[bool]:
+        for _ in told:
+            self._audience.epoch()
+        return [True] * len(told)
 
     def done(self, member: Member, outcome: Outcome) -> None:
         trial, seed = self._training.pop(member.number)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from limpid.population.host import Told
 from limpid.population.member import Member, Outcome
 from limpid.search.finalists import Finals
 from limpid.search.trials import Trials
@@ -33,8 +33,8 @@ class Stages:
             self.finals = self._make_finals()
         return self.finals.next()
 
-    def epoch(self, member: Member, row: Mapping[str, Any], valid_row: Mapping[str, Any] | None) -> bool:
-        return (self.finals or self._trials).epoch(member, row, valid_row)
+    def epochs(self, told: Sequence[Told]) -> list[bool]:
+        return (self.finals or self._trials).epochs(told)
 
     def done(self, member: Member, outcome: Outcome) -> None:
         (self.finals or self._trials).done(member, outcome)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from limpid.config import Config
 from limpid.config_reader import with_options
 from limpid.errors import LimpidError
+from limpid.population.host import Told
 from limpid.population.member import Member, Outcome
 from limpid.search.folder import Row, SearchFolder
 from limpid.search.study import Asked, Study
@@ -106,7 +107,10 @@ class Trials:
                 return asked
         return None
 
-    def epoch(self, member: Member, row: Mapping[str, Any], valid_row: Mapping[str, Any] | None) -> bool:
+    def epochs(self, told: Sequence[Told]) -> list[bool]:
+        return [self._goes_on(*one) for one in told]
+
+    def _goes_on(self, member: Member, row: Mapping[str, Any], valid_row: Mapping[str, Any] | None) -> bool:
         self._audience.epoch()
         if self.overdue:
             return False

@@ -10,6 +10,7 @@ from torch import nn
 
 from limpid.config import Config
 from limpid.errors import ConfigError
+from limpid.fork_server import expect_workers
 from limpid.search.opening import begin, go_on
 from limpid.search.plan import BUDGET, SEEDS, seconds_of
 from limpid.search.result import SearchResult
@@ -57,7 +58,7 @@ def tune(
             evolution.
         pruner: none unless given; or median, halving, hyperband.
         seeds: fresh ones for each finalist, 3 unless given; 0: the best trial wins as it is.
-        on: what trains members: auto, stacked, processes, one-by-one, ray, or a Ray address.
+        on: what trains members: auto, stacked, stacks, processes, one-by-one, ray, or a Ray address.
         resume: folder of a search to go on with; data that were handed over in Python must be handed over again.
         observer: is told of each trial (see search/trials.py); None is silent.
 
@@ -69,6 +70,7 @@ def tune(
         Stopped: Ctrl-C or SIGTERM; what ended is kept, and `resume` goes on.
     """
     seconds = seconds_of(time)
+    expect_workers(on)
     if resume is not None:
         given: dict[str, Any] = {"model": model, "config": config, "space": space, "metric": metric, "sampler": sampler}
         given |= {"pruner": pruner, "seeds": seeds, **options}

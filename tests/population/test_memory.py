@@ -13,6 +13,7 @@ from torch import nn
 
 from limpid.config import Config
 from limpid.config_reader import with_options
+from limpid.population import stack_cohort
 from limpid.population.executors import train_population
 from limpid.population.ground import Ground
 from limpid.population.host import Listed
@@ -50,11 +51,47 @@ def test_a_step_that_does_not_fit_ends_its_member() -> None:
 
 def test_what_a_host_raises_is_not_taken_for_a_members_failure() -> None:
     class Broken(Listed):
+        def epochs(self, told: Any) -> list[bool]:
+            return [self.epoch(*one) for one in told]
+
         def epoch(self, member: Member, row: Any, valid_row: Any) -> bool:
             raise RuntimeError("the host's own mistake")
 
     with pytest.raises(RuntimeError, match="own mistake"):
         train_population(Broken([member(0)]), Ground(), on="one-by-one")
+
+
+def test_a_stack_that_does_not_fit_is_trained_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its second round: those in it one after another, those who wait in stacks of half the width."""
+    heard: list[tuple[int, int]] = []
+    widths: list[int] = []
+
+    class Noting(Listed):
+        def epochs(self, told: Any) -> list[bool]:
+            heard.extend((one.member.number, one.row["epoch"]) for one in told)
+            return [one.member.number != 4 for one in told]
+
+    move = stack_cohort.Cohort.move
+
+    def greedy(cohort: stack_cohort.Cohort, *given: Any, **how: Any) -> torch.Tensor:
+        widths.append(len(cohort.slots))
+        if len(cohort.slots) > 2 and cohort.slots[0].heard == 1:
+            torch.empty(2**48)
+        return move(cohort, *given, **how)
+
+    monkeypatch.setattr("limpid.population.lobby.MOST_WIDTH", 4)
+    monkeypatch.setattr("limpid.population.lobby.Company.most", 4)
+    monkeypatch.setattr("limpid.population.lobby.LEAST_WIDTH", 4)
+    monkeypatch.setattr(stack_cohort.Cohort, "move", greedy)
+    members = [member(i, epochs=1 + (i != 1)) for i in range(7)]
+    host, alone = Noting(members), Listed(members)
+    train_population(host, Ground(), on="stacked")
+    assert set(widths) == {4, 2}
+    assert sorted(heard) == sorted([*((i, 1) for i in range(7)), *((i, 2) for i in (0, 2, 3, 5, 6))])
+    train_population(alone, Ground(), on="one-by-one")
+    assert [host.outcomes[i].state for i in range(7)] == [*4 * ["finished"], "pruned", *2 * ["finished"]]
+    for i in (0, 1, 2, 3, 5, 6):
+        assert host.outcomes[i].figures == pytest.approx(alone.outcomes[i].figures, abs=2e-4)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ members[3] = Member(3, with_options(Config(), small | {"lr": 1e30, "optimizer": 
 
 class Watching(Listed):
     heard, servers = [], 0
+    def epochs(self, told):
+        return [self.epoch(*one) for one in told]
     def epoch(self, member, row, valid_row):
         self.servers = self.servers or len(processes("gcs_server"))
         self.heard.append((member.number, row["epoch"]))
@@ -79,6 +81,8 @@ print(json.dumps({"same": all(same), "states": [together.outcomes[i].state for i
 
 class Murderous(Listed):
     heard = []
+    def epochs(self, told):
+        return [self.epoch(*one) for one in told]
     def epoch(self, member, row, valid_row):
         self.heard.append(row["epoch"])
         if row["epoch"] == 2:
@@ -92,6 +96,8 @@ print(json.dumps({"lost once": host.outcomes[0].state, "heard": host.heard,
                   "same": host.outcomes[0].figures == alone.outcomes[0].figures}), flush=True)
 
 class Stopping(Listed):
+    def epochs(self, told):
+        return [self.epoch(*one) for one in told]
     def epoch(self, member, row, valid_row):
         os.kill(os.getpid(), signal.SIGTERM)
         return True

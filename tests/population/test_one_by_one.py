@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -63,6 +64,9 @@ def test_failures_are_outcomes() -> None:
 
 def test_a_host_may_let_a_member_go() -> None:
     class Impatient(Listed):
+        def epochs(self, told: Any) -> list[bool]:
+            return [self.epoch(*one) for one in told]
+
         def epoch(self, member: Member, row: object, valid_row: object) -> bool:
             return member.number != 1
 

@@ -16,13 +16,15 @@ import torch
 from limpid.config import Config
 from limpid.config_reader import with_options
 from limpid.data.dataset import ResidentRows
-from limpid.population import processes
+from limpid.population import crew, processes
+from limpid.population.crew import threads_each
+from limpid.population.dealing import Hand, Kind
 from limpid.population.executors import train_population
 from limpid.population.ground import Ground
 from limpid.population.host import Listed
 from limpid.population.member import Member, Outcome
 from limpid.population.one_by_one import train_one_by_one
-from limpid.population.processes import threads_each, train_in_processes
+from limpid.population.processes import train_in_processes
 
 SHORT = {"epochs": 2, "training__threads": 1}
 SMALL = {"data__source": "moons", "model__name": "mlp", "model__hidden": (8,)} | SHORT
@@ -62,6 +64,9 @@ def test_a_host_decides_on_every_epoch_before_the_next() -> None:
     class Strict(Listed):
         heard: list[tuple[int, int]] = []
 
+        def epochs(self, told: Any) -> list[bool]:
+            return [self.epoch(*one) for one in told]
+
         def epoch(self, member: Member, row: Any, valid_row: Any) -> bool:
             self.heard.append((member.number, row["epoch"]))
             assert valid_row["split"] == "valid"
@@ -90,14 +95,17 @@ def test_a_host_may_wait_for_an_outcome_before_it_asks_for_more() -> None:
 
 
 def test_a_killed_worker_fails_its_member_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    speaking: list[processes._Worker] = []
+    speaking: list[crew.Worker] = []
     attend = processes._attend
 
-    def note(worker: processes._Worker, crew: processes._Crew, host: Any) -> None:
+    def note(worker: crew.Worker, *others: Any) -> None:
         speaking[:] = [worker]
-        attend(worker, crew, host)
+        attend(worker, *others)
 
     class Murderous(Listed):
+        def epochs(self, told: Any) -> list[bool]:
+            return [self.epoch(*one) for one in told]
+
         def epoch(self, member: Member, row: Any, valid_row: Any) -> bool:
             if member.number == 1 and row["epoch"] == 2:
                 os.kill(speaking[0].process.pid, signal.SIGKILL)
@@ -142,7 +150,7 @@ def test_failures_are_outcomes_wherever_they_happen() -> None:
 
 
 def test_threads_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("limpid.population.processes.usable_cores", lambda: 8)
+    monkeypatch.setattr("limpid.population.crew.usable_cores", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert [threads_each(jobs) for jobs in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
@@ -150,18 +158,18 @@ def test_threads_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_members_with_threads_of_their_own_do_not_crowd_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("limpid.population.processes.usable_cores", lambda: 4)
+    monkeypatch.setattr("limpid.population.crew.usable_cores", lambda: 4)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
     def most_at_once(jobs: int, threads: int | None) -> int:
-        crew = processes._Crew(jobs, "")
-        asked = member(0, training__threads=threads)
-        while crew.has_room:
-            monkeypatch.setattr(crew, "_latest", crew._threads_of(asked))
-            if not crew.has_room:
+        workers = crew.Crew(jobs, "")
+        asked = Hand(Kind(None), {0: member(0, training__threads=threads)}, most=1)  # type: ignore[arg-type]
+        while workers.has_room:
+            monkeypatch.setattr(workers, "_latest", workers._threads_of(asked))
+            if not workers.has_room:
                 break
-            crew._workers.append(processes._Worker(None, None, asked))  # type: ignore[arg-type]
-        return len(crew.busy)
+            workers._workers.append(crew.Worker(None, None, asked))  # type: ignore[arg-type]
+        return len(workers.busy)
 
     assert [most_at_once(4, threads) for threads in (None, 1, 2, 3, 4, 9)] == [4, 4, 2, 1, 1, 1]
     assert [most_at_once(2, threads) for threads in (None, 1, 2, 4)] == [2, 2, 2, 1]
@@ -170,6 +178,9 @@ def test_members_with_threads_of_their_own_do_not_crowd_the_cores(monkeypatch: p
 
 def test_an_error_of_the_host_ends_the_workers() -> None:
     class Broken(Listed):
+        def epochs(self, told: Any) -> list[bool]:
+            return [self.epoch(*one) for one in told]
+
         def epoch(self, member: Member, row: Any, valid_row: Any) -> bool:
             raise OSError("the host's own mistake")
 

@@ -28,6 +28,8 @@ config = with_options(Config(), {"data__source": "moons", "model__name": "mlp", 
                                  "epochs": int(sys.argv[1]), "training__threads": 1})
 
 class Loud(Listed):
+    def epochs(self, told):
+        return [self.epoch(*one) for one in told]
     def epoch(self, member, row, valid_row):
         if row["epoch"] == 1:
             print("epoch", member.number, flush=True)

@@ -150,7 +150,7 @@ def test_where_all_members_answer_their_mean_is_that_of_the_ensemble(task: Any) 
 def test_a_failed_member_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def second_fails(host: Any, ground: Any, **how: Any) -> None:
         class Failing:
-            next, epoch = host.next, host.epoch
+            next, epochs = host.next, host.epochs
 
             def done(self, member: Any, outcome: Any) -> None:
                 if member.number == 1 or everything:

@@ -217,6 +217,9 @@ class Watching(Listed):
         self.pruned = pruned
         self.heard: list[tuple[int, int]] = []
 
+    def epochs(self, told: Any) -> list[bool]:
+        return [self.epoch(*one) for one in told]
+
     def epoch(self, member: Member, row: Mapping[str, Any], valid_row: Mapping[str, Any] | None) -> bool:
         self.heard.append((member.number, row["epoch"]))
         return member.number not in self.pruned
@@ -263,6 +266,9 @@ def test_a_request_to_stop_is_heard(ground: Ground) -> None:
     stop = StopRequest()
 
     class Interrupted(Listed):
+        def epochs(self, told: Any) -> list[bool]:
+            return [self.epoch(*one) for one in told]
+
         def epoch(self, member: Member, row: Mapping[str, Any], valid_row: Mapping[str, Any] | None) -> bool:
             if row["epoch"] == 2:
                 stop.requested = "SIGINT"

@@ -95,15 +95,15 @@ def test_time_ends_the_asking_and_lets_go(tmp_path, monkeypatch: pytest.MonkeyPa
     )
 
     def train(host: Host, ground: Ground, **how: Any) -> None:
-        tell = host.epoch
+        tell = host.epochs
         heard: list[int] = []
 
-        def epoch(*told: Any) -> bool:
+        def epochs(told: Any) -> list[bool]:
             heard.append(1)
             Clock.now = 100.0 if len(heard) > 3 else 0.0
-            return tell(*told)
+            return tell(told)
 
-        host.epoch = epoch  # type: ignore[method-assign]
+        host.epochs = epochs  # type: ignore[method-assign]
         train_population(host, ground, **{**how, "on": "one-by-one"})
 
     monkeypatch.setattr(search_module, "train_population", train)
