@@ -60,16 +60,20 @@ def config_from_dict(values: Mapping[str, Any], *, origin: str = "configuration"
 
 def load_config(path: str | Path) -> Config:
     """Read a TOML file of sections. Raises ConfigError when it is missing, not TOML, or does not validate."""
+    return config_from_dict(read_toml(path, "no such configuration file."), origin=str(path))
+
+
+def read_toml(path: str | Path, missing: str) -> dict[str, Any]:
+    """The tables of a TOML file. Raises ConfigError, which says `missing` where there is no such file."""
     file = Path(path)
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{file}: no such configuration file.") from None
+        raise ConfigError(f"{file}: {missing}") from None
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}. Expected a TOML file.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not valid TOML: {error}.") from None
-    return config_from_dict(values, origin=str(file))
 
 
 def override(config: Config, assignments: Iterable[str]) -> Config:

@@ -22,13 +22,12 @@ Options that are whole numbers (training.batch_size) are searched as such.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from limpid.config import Config
-from limpid.config_reader import known_keys, with_options
+from limpid.config_reader import known_keys, read_toml, with_options
 from limpid.errors import ConfigError, nearest
 from limpid.search.knob import Knob, frozen
 from limpid.search.space import Space
@@ -40,16 +39,8 @@ SCALES = ("linear", "log")
 
 def load_space(path: str | Path) -> Space:
     """Read a space. Raises ConfigError that names file, table, key and the nearest known one."""
-    file = Path(path)
-    try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{file}: no such file. A search space is a TOML file with a table for each knob.") from None
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}. Expected a TOML file.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is not valid TOML: {error}.") from None
-    return space_of(values, origin=str(file))
+    tables = read_toml(path, "no such file. A search space is a TOML file with a table for each knob.")
+    return space_of(tables, origin=str(path))
 
 
 def space_of(values: Mapping[str, Any], *, origin: str) -> Space:
@@ -102,7 +93,7 @@ def _choice(path: str, table: Mapping[str, Any], where: str, when: dict[str, tup
     if spare:
         raise ConfigError(f"{where}: choices and {spare[0]} exclude each other. Keep one of them.")
     choices = table["choices"]
-    if not isinstance(choices, list) or not choices:
+    if not isinstance(choices, list | tuple) or not choices:
         raise ConfigError(f"{where}: choices = {choices!r}: expected a list of values, such as [16, 32, 64].")
     values = tuple(frozen(choice) for choice in choices)
     for index, value in enumerate(values):

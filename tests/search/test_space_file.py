@@ -8,7 +8,7 @@ import pytest
 
 from limpid.errors import ConfigError
 from limpid.search.knob import Knob
-from limpid.search.space_file import is_whole, load_space
+from limpid.search.space_file import is_whole, load_space, space_of
 
 GOOD = """
 [optim.momentum]
@@ -107,3 +107,8 @@ def test_options_that_are_whole_numbers_are_known() -> None:
     assert not any(
         is_whole(path) for path in ("optim.lr", "model.dropout", "model.strength", "optim.momentum", "model.C")
     )
+
+
+def test_choices_may_be_a_tuple_in_python() -> None:
+    (knob,) = space_of({"model": {"hidden": {"choices": ((32,), (64, 32))}}}, origin="here").knobs
+    assert knob.choices == ((32,), (64, 32))
