@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from limpid.reporting.intervals import Interval, mcnemar, paired_bootstrap, paired_share_difference
 from limpid.reporting.outcomes import targets_and_predictions
 from limpid.reporting.reading import Reading
-from limpid.reporting.recipe_verdict import DOUBT, Word, signed
-from limpid.reporting.text import LOWER_IS_BETTER, SHARES, label, number, plain
+from limpid.reporting.recipe_verdict import DOUBT, Word, measured, word_of
+from limpid.reporting.text import number, plain
 from limpid.reporting.token_outcomes import token_pair
 
 if TYPE_CHECKING:
@@ -46,11 +46,8 @@ class Verdict:
             start = f"Cannot tell {self.second} and {self.first} apart"
         else:
             start = f"{self.second} is {self.word} than {self.first}"
-        low, high = self.interval
-        unit = " points" if self.score in SHARES else ""
-        change, low_text, high_text = (signed(value, self.score) for value in (self.difference, low, high))
-        text = f"{start}: {label(self.score)} {change}{unit} ({100 * (1 - self.doubt):.4g} % interval {low_text} to "
-        text += f"{high_text}{unit}) on the same {number(self.rows)} rows"
+        change = measured(self.score, self.difference, self.interval, self.doubt)
+        text = f"{start}: {change} on the same {number(self.rows)} rows"
         return text + (f", McNemar p = {number(self.p_value, 2)}." if self.p_value is not None else ".")
 
 
@@ -81,7 +78,7 @@ def judge(first: Reading, second: Reading, first_name: str, second_name: str, do
         difference = (only_second - only_first) / rows
         bounds = paired_share_difference(only_second, only_first, rows, doubt)
         p_value = mcnemar(only_first, only_second)
-    word = _word(bounds, score in LOWER_IS_BETTER)
+    word = word_of(bounds, score)
     if p_value is not None and p_value >= doubt:
         word = "cannot tell"
     return Verdict(first_name, second_name, word, "", score, rows, difference, bounds, doubt, p_value)
@@ -94,13 +91,8 @@ def _judge_losses(first: Reading, second: Reading, first_name: str, second_name:
     losses_N2 = np.stack([reading.predictions["losses"].astype(np.float64) for reading in (first, second)], axis=1)
     difference = float((losses_N2[:, 1] - losses_N2[:, 0]).mean())
     bounds = paired_bootstrap(losses_N2, lambda means: means[:, 1] - means[:, 0], doubt)
-    word = _word(bounds, lower_is_better=True)
+    word = word_of(bounds, "loss")
     return Verdict(first_name, second_name, word, "", "loss", len(losses_N2), difference, bounds, doubt, None)
-
-
-def _word(bounds: Interval, lower_is_better: bool) -> Word:
-    low, high = (-bounds[1], -bounds[0]) if lower_is_better else bounds
-    return "better" if low > 0 else "worse" if high < 0 else "cannot tell"
 
 
 def _why_not_comparable(first: Reading, second: Reading) -> str:
