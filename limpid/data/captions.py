@@ -70,6 +70,10 @@ def load_captions(path: Path, config: DataConfig, seed: int) -> Dataset:
 
 def captions_dataset(found: Captioned, config: DataConfig, seed: int, *, name: str, origin: str) -> Dataset:
     """Split by image, learn vocabulary and scale from the training part, and fill captions to one length."""
+    if config.test is not None:
+        raise DataError(
+            f"{origin}: data.test is not read for captions. Leave it out; a share of the images is the test."
+        )
     parts = part_rows(len(found.captions), None, config, seed, groups=found.image_of)
     kind: Tokens = "word" if config.tokens == "auto" else config.tokens
     train = parts["train"].tolist()

@@ -64,6 +64,8 @@ def load_texts(path: Path, config: DataConfig, seed: int, most_tokens: int) -> D
     """
     with named(str(path), config.test):
         table = path.is_file() and not path.name.lower().endswith((".tar", ".gz", ".tgz", ".zip"))
+        if config.test is not None and not table:
+            raise DataError("data.test names a test table. Put test texts into a folder called test beside train.")
         found = _from_table(read_table(path, header=config.header), config, str(path)) if table else _from_files(path)
         name = path.name.partition(".")[0]
         return texts_dataset(found, config, seed, most_tokens, name=name, origin=str(path))
@@ -71,6 +73,8 @@ def load_texts(path: Path, config: DataConfig, seed: int, most_tokens: int) -> D
 
 def texts_in_memory(texts: Sequence[str], y: Any, config: DataConfig, seed: int, most_tokens: int) -> Dataset:
     """Texts with their labels or numbers. Raises DataError when they are not equally many."""
+    if config.test is not None:
+        raise DataError("data.test is not read for texts in memory. Leave it out; a share of them is the test.")
     labels = np.asarray(y)
     if len(labels) != len(texts):
         raise DataError(f"There are {len(texts)} texts and {len(labels)} targets. They must be equally many.")

@@ -79,3 +79,9 @@ def test_files_that_cannot_be_used(tmp_path):
         load_data(folder, DataConfig())
     with pytest.raises(DataError, match=r"no captions\.csv"):
         load_data(tmp_path, DataConfig(form="captions"))
+
+
+def test_a_test_table_that_would_not_be_read_is_refused(tmp_path):
+    folder = write(tmp_path / "pictures")
+    with pytest.raises(DataError, match="data.test is not read for captions"):
+        load_data(folder, DataConfig(test=str(folder / "captions.csv")))

@@ -135,3 +135,11 @@ def write_npz(root):
     path = root / "a.npz"
     np.savez(path, x=np.zeros((4, 2)), y=np.arange(4))
     return path
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_test_file_that_would_not_be_read_is_refused(tmp_path, packed):
+    folder = write_folder(tmp_path / "texts")
+    source = (GOOD + BAD, [0, 0, 0, 0, 1, 1, 1, 1]) if packed else folder
+    with pytest.raises(DataError, match="data.test"):
+        load_data(source, DataConfig(form="texts", test=str(folder)))
