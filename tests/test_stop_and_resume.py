@@ -1,4 +1,7 @@
-"""Kill, interrupt and resume real processes: the final weights must be those of the run that was left alone."""
+"""Kill, interrupt and resume real processes: the final weights must be those of the run that was left alone.
+
+What is not stopped itself runs in the tests' own process, which saves the import and is yet another process.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from limpid.finished import predict
 from limpid.record.run import Run
 
 # Dropout, weight averaging, momentum, validation and partial batches: everything that a checkpoint could forget.
@@ -33,6 +39,19 @@ def finish(process: subprocess.Popen[str], expected: int = 0) -> str:
     assert process.returncode == expected, f"exit {process.returncode}\n{output}\n{errors}"
     assert "Traceback" not in errors
     return errors
+
+
+@pytest.fixture
+def here(limpid: Callable[..., Any]) -> Callable[..., str]:
+    """Run the command in this process; what it wrote to the error stream."""
+
+    def run(*arguments: str | Path, expected: int = 0) -> str:
+        done = limpid(*arguments)
+        assert done.code == expected, f"exit {done.code}\n{done.out}\n{done.err}"
+        assert "Traceback" not in done.err
+        return str(done.err)
+
+    return run
 
 
 def wait_for(path: Path, *, rows: int, process: subprocess.Popen[str]) -> None:
@@ -63,8 +82,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_two_runs_of_one_seed_have_the_same_bits(whole: Path, tmp_path: Path) -> None:
-    finish(start(*OPTIONS, "--out", tmp_path / "twin"))
+def test_two_runs_of_one_seed_have_the_same_bits(whole: Path, tmp_path: Path, here: Callable[..., str]) -> None:
+    here(*OPTIONS, "--out", tmp_path / "twin")
     assert end_of(tmp_path / "twin")["digest"] == end_of(whole)["digest"]
     assert curve(tmp_path / "twin") == curve(whole)
 
@@ -73,7 +92,7 @@ def test_two_runs_of_one_seed_have_the_same_bits(whole: Path, tmp_path: Path) ->
     ("signal_name", "code"), [("SIGINT", 130), pytest.param("SIGTERM", 143, marks=pytest.mark.slow)]
 )
 def test_a_stopped_run_says_so_and_resumes_to_the_same_bits(
-    whole: Path, tmp_path: Path, signal_name: str, code: int
+    whole: Path, tmp_path: Path, here: Callable[..., str], signal_name: str, code: int
 ) -> None:
     path = tmp_path / "stopped"
     process = start(*OPTIONS, "--out", path)
@@ -84,15 +103,17 @@ def test_a_stopped_run_says_so_and_resumes_to_the_same_bits(
     assert f"--resume {path}" in message
     assert end_of(path)["status"] == "stopped"
 
-    finish(start("train", "--resume", path))
+    here("train", "--resume", path)
     assert end_of(path)["digest"] == end_of(whole)["digest"]
     assert curve(path) == curve(whole), "no step is lost and none is logged twice"
     before = (path / "events.jsonl").read_bytes()
-    finish(start("train", "--resume", path))
+    here("train", "--resume", path)
     assert (path / "events.jsonl").read_bytes() == before, "a finished run is left as it is"
 
 
-def test_a_damaged_checkpoint_is_passed_over_and_that_is_said(whole: Path, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_passed_over_and_that_is_said(
+    whole: Path, tmp_path: Path, here: Callable[..., str]
+) -> None:
     path = tmp_path / "damaged"
     process = start(*OPTIONS, "--out", path)
     wait_for(path, rows=70, process=process)
@@ -102,20 +123,18 @@ def test_a_damaged_checkpoint_is_passed_over_and_that_is_said(whole: Path, tmp_p
     content = bytearray(newest.read_bytes())
     content[-1] ^= 1
     newest.write_bytes(content)
-    finish(start("train", "--resume", path))
+    here("train", "--resume", path)
     assert end_of(path)["digest"] == end_of(whole)["digest"]
     notes = " ".join(row["text"] for row in Run.open(path).events("note"))
     assert newest.parent.name in notes
 
 
-def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
+def test_two_processes_cannot_write_one_run(tmp_path: Path, here: Callable[..., str]) -> None:
     path = tmp_path / "contested"
     process = start(*OPTIONS, "--out", path)
     wait_for(path, rows=5, process=process)
-    second = start("train", "--resume", path)
-    assert str(process.pid) in finish(second, 5)
-    third = start(*OPTIONS, "--out", path)
-    assert "holds a run already" in finish(third, 2)
+    assert str(process.pid) in here("train", "--resume", path, expected=5)
+    assert "holds a run already" in here(*OPTIONS, "--out", path, expected=2)
     finish(process)
 
 
@@ -125,12 +144,8 @@ def test_a_diverging_run_ends_with_its_own_exit_code(tmp_path: Path) -> None:
     message = finish(start(*OPTIONS, *options, "--out", path), 4)
     assert "became NaN or infinite after step" in message
     assert end_of(path)["status"] == "failed"
-    prediction = subprocess.run(
-        [sys.executable, "-c", f"import limpid, numpy; limpid.predict({str(path)!r}, numpy.zeros((2, 2), 'float32'))"],
-        env=ENVIRONMENT,
-        check=False,
-    )
-    assert prediction.returncode == 0, "the last good weights can be used"
+    answers = predict(path, np.zeros((2, 2), np.float32))
+    assert np.isfinite(answers.probabilities).all(), "the last good weights can be used"
 
 
 @pytest.mark.slow
