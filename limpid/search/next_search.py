@@ -169,7 +169,8 @@ def _options(trials: TrialTable, diagnosis: Diagnosis, codes: set[str], changes:
     options: dict[str, Any] = {}
     if "H02" in codes and diagnosis.statistics["H02"]["feasible"] >= FEASIBLE.value:  # few trials, not a barren space
         options["budget"] = max(BUDGET, 2 * len(trials.searched))
-        changes.append(f"budget: {options['budget']} trials (were {len(trials.searched)})")
+        what = "grid" if trials.header.get("sampler") == "grid" else "budget"  # a grid is laid out anew, not extended
+        changes.append(f"{what}: {options['budget']} trials (were {len(trials.searched)})")
     if "H05" in codes:
         options["pruner"] = "none"
         changes.append(f"pruner: none (was {trials.header.get('pruner')}), which ended trials that begin slowly")

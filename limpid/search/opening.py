@@ -86,7 +86,8 @@ def begin(
 def go_on(path: Path, source: Any, y: Any, budget: int | None) -> tuple[SearchFolder, Ground]:
     """The folder and the data of a search that was begun, perhaps with a larger budget.
 
-    Raises RecordError where it is no search, or the data are not at hand or not the same.
+    Raises RecordError where it is no search, or the data are not at hand or not the same, ConfigError for a budget that
+    it cannot use.
     """
     if Run.open(path).header.get("kind") != "search":
         raise RecordError(f"{path} is no search. Continue a training with: limpid train --resume {path}")
@@ -95,6 +96,8 @@ def go_on(path: Path, source: Any, y: Any, budget: int | None) -> tuple[SearchFo
     folder = SearchFolder(Run.open(path, write=True))
     run = folder.run
     try:
+        if budget is not None:
+            _refuse_beyond_grid(folder, budget)
         base = config_from_dict(run.header["given"], origin=f"{path}/run.json")
         source = base.data.source if source is None else source
         if source is None:
@@ -109,6 +112,17 @@ def go_on(path: Path, source: Any, y: Any, budget: int | None) -> tuple[SearchFo
     except BaseException:
         run.close()
         raise
+
+
+def _refuse_beyond_grid(folder: SearchFolder, budget: int) -> None:
+    """Raise ConfigError for more trials than a grid has, which was laid out for the budget that it began with."""
+    plan = folder.plan
+    most = build_sampler(plan.sampler, plan.seed, folder.space, plan.budget).most
+    if most is not None and budget > plan.budget:
+        raise ConfigError(
+            f"--budget {budget}: the grid of {folder.path} was laid out for {plan.budget} trials and has {most} "
+            "points. Search anew with a larger --budget, or with --sampler quasi-random, which can be extended."
+        )
 
 
 def _read_space(space: str | Path | Mapping[str, Any] | Space | None) -> Space | None:

@@ -18,9 +18,10 @@ import optuna
 import pytest
 
 import limpid
-from limpid.errors import RecordError, Stopped
+from limpid.errors import ConfigError, RecordError, Stopped
 from limpid.record import files
 from limpid.record.run import Run
+from limpid.reporting.search_lines import next_command
 from limpid.search.result import SearchResult
 from limpid.search.trials import Silence
 
@@ -201,6 +202,18 @@ def test_a_search_can_be_extended(tmp_path, whole: SearchResult) -> None:
     assert longer.run.events("end")[0]["seconds"] > clock > 0, "the time of both"
     with pytest.raises(RecordError, match="5 trials already"):
         limpid.tune(resume=short.path, budget=4)
+
+
+def test_a_grid_is_not_extended_but_laid_out_anew(tmp_path) -> None:
+    search = limpid.tune(
+        "moons", **{**ASKED, "budget": 3, "seeds": 0}, sampler="grid", **SMALL, out=str(tmp_path / "s")
+    )
+    with pytest.raises(ConfigError, match=r"laid out for 3 trials and has 3 points"):
+        limpid.tune(resume=search.path, budget=5)
+    assert limpid.tune(resume=search.path, budget=3).best == search.best
+    command = next_command(search.run.events("next")[0], search.path)
+    assert "--budget 25 --sampler grid" in command
+    assert "--resume" not in command
 
 
 def test_the_weights_of_the_winner_are_made_again_where_a_crash_lost_them(tmp_path, whole: SearchResult) -> None:
