@@ -29,6 +29,7 @@ FAST = (  # conditions of the fast part, one seed each and cheap measurements al
         "D15-hundred-rows",
     ),
     *("D16-loop-target-of-1000", "G01-two-units", "G02-wide-moons", "O02-sgd-1e-5", "S01-zeros", "S05-bias-minus-10"),
+    *("H01-range-ends-below-the-best", "healthy-search-plain"),
     *("near-D02-one-hot", "near-D15-wide-margin", "near-B11-loop-accumulation", "near-B05-numbers-on-purpose"),
     *("healthy-cancer-adamw-none-cosine", "healthy-cancer-sgd-batch-constant", "healthy-diabetes-adamw-none-one_cycle"),
     *("healthy-diabetes-sgd-layer-cosine", "healthy-variant-two-classes", "healthy-loop-regression"),

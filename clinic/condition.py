@@ -43,6 +43,7 @@ class Condition:
         kin: codes that are as right an answer as `code`: another word for the same fault.
         also: codes that legitimately fire beside it, mostly as consequences.
         held_back: its fixture is kept out of calibration.
+        scope: what the record is of, a training run or a search.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Condition:
     kin: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     held_back: bool = False
+    scope: Literal["run", "search"] = "run"
 
 
 def plain(fixture: str, **changes: Any) -> Build:

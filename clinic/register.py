@@ -7,7 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from clinic import conditions_bugs, conditions_data, conditions_learning, conditions_signal, near_data
+from clinic import (
+    conditions_bugs,
+    conditions_data,
+    conditions_learning,
+    conditions_searches,
+    conditions_signal,
+    near_data,
+)
 from clinic.condition import Condition
 from clinic.healthy import healthy
 
@@ -20,11 +27,14 @@ CONDITIONS: dict[str, Condition] = {
         conditions_data.sick(),
         conditions_signal.sick(),
         conditions_learning.sick(),
+        conditions_searches.sick(),
         near_data.near(),
         conditions_bugs.near(),
         conditions_signal.near(),
         conditions_learning.near(),
+        conditions_searches.near(),
         healthy(),
+        conditions_searches.healthy(),
     )
     for condition in group
 }
@@ -42,6 +52,7 @@ def bring_real(folder: Path) -> None:
 if os.environ.get(REAL):
     bring_real(Path(os.environ[REAL]))
 SEEDS = {"sick": 8, "near": 2, "healthy": 2}  # of each half, unless told
+SEARCHES = 40  # of each condition of searches, where nothing is trained
 SECONDS = {  # what a run of the dearer conditions takes on one core, roughly; of all others less than one
     **dict.fromkeys(
         (
@@ -66,6 +77,7 @@ def seeds_of(condition: Condition, half: Half, num_seeds: int | None) -> list[in
     if condition.group == "sick":
         price = SECONDS.get(condition.name, 0.0)
         usual = next((few for seconds, few in DEARER if price > seconds), usual)
+    usual = SEARCHES if condition.scope == "search" else usual
     count = usual if num_seeds is None else num_seeds
     if half == "calibration":
         return [] if condition.held_back else [2 * i for i in range(count)]

@@ -103,9 +103,12 @@ def tally(rows: Rows, conditions: Mapping[str, Condition], known: Iterable[str])
     return records
 
 
-def false_alarms(rows: Rows, conditions: Mapping[str, Condition]) -> Share:
-    """Healthy runs with at least one finding at warning level."""
-    healthy = [row for row in usable(rows) if conditions[row["condition"]].group == "healthy"]
+def false_alarms(rows: Rows, conditions: Mapping[str, Condition], scope: str = "run") -> Share:
+    """Healthy runs, or searches, with at least one finding at warning level."""
+    chosen = [
+        name for name, condition in conditions.items() if (condition.group, condition.scope) == ("healthy", scope)
+    ]
+    healthy = [row for row in usable(rows) if row["condition"] in chosen]
     return _count(bool(fired(row, alarms=True)) for row in healthy)
 
 

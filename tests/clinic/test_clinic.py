@@ -14,12 +14,14 @@ import pytest
 from clinic import __main__ as program
 from clinic import shifts
 from clinic.condition import Case, Condition, plain
+from clinic.conditions_searches import LOOKED_AT, SICK
 from clinic.fixtures import FIXTURES
 from clinic.register import CONDITIONS, SECONDS, tasks
 from clinic.summary import bars, document, misses, per_check, rates
 from clinic.tally import Share, false_alarms, tally
 from clinic.ward import examine
 from limpid.doctor.checks import CHECKS
+from limpid.doctor.diagnosis import judge
 from limpid.doctor.error_rates import FILE, ErrorRate, error_rates
 
 
@@ -147,15 +149,33 @@ def test_cheap_conditions_have_more_seeds() -> None:
     assert {seeds[name] for name, price in SECONDS.items() if price < 2} == {5}
     assert {seeds[name] for name, price in SECONDS.items() if price > 2} == {3}
     sick = {condition.name for condition in CONDITIONS.values() if condition.group == "sick"}
-    assert {seeds[name] for name in sick - set(SECONDS)} == {8}
+    searches = {name for name, condition in CONDITIONS.items() if condition.scope == "search"}
+    assert {seeds[name] for name in sick - set(SECONDS) - searches} == {8}
+    assert {seeds[name] for name in searches} == {40}
 
 
 def test_the_catalogue_is_covered() -> None:
-    """Every check of D, B, N, S, O and G has a sick run, or is one whose fault no single run shows."""
+    """Every check of D, B, N, S, O, G and H has a sick run or search, or is one whose fault no single run shows."""
     planted = {condition.code for condition in CONDITIONS.values() if condition.group == "sick"}
     of_several_runs = {"G14", "B18", "G12", "O11"}
-    assert {code for code in CHECKS if code[0] in "DBNSOG"} - planted <= of_several_runs | {"B21"}
+    assert {code for code in CHECKS if code[0] in "DBNSOGH"} - planted <= of_several_runs | {"B21"}
     assert sum(condition.group == "healthy" for condition in CONDITIONS.values()) >= 190
+
+
+def test_a_search_is_judged_by_its_record_as_it_was_invented(tmp_path: Path) -> None:
+    sweep = SICK["best beside breakdown"][1]
+    told = examine(CONDITIONS["H04-best-beside-breakdown"], 1, tmp_path / "kept", dear=())
+    wanted = judge(sweep.evidence(LOOKED_AT + 1)).findings
+    assert [(one["code"], one["symptom"]) for one in told["findings"]] == [(one.code, one.symptom) for one in wanted]
+    assert told["asked"] == sorted(judge(sweep.evidence(LOOKED_AT + 1)).statistics)
+
+
+def test_searches_are_counted_apart() -> None:
+    search = Condition("well-s", "healthy", "", nothing, scope="search")
+    rows = [*ROWS, row("well-s", "H01"), row("well-s", seed=3)]
+    known = {**SMALL, "well-s": search}
+    assert false_alarms(rows, known) == Share(1, 3)
+    assert false_alarms(rows, known, "search") == Share(1, 2)
 
 
 def test_a_case_is_deterministic(tmp_path: Path) -> None:

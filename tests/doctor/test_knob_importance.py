@@ -8,12 +8,12 @@ import warnings
 import numpy as np
 import pytest
 
+from clinic.invented_search import DECAY, DROPOUT, HIDDEN, LR, Params, Sweep
 from limpid.doctor import knob_importance
 from limpid.doctor.diagnosis import judge
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.knob_importance import importances, normal_scores
 from limpid.record.trial_table import TrialTable
-from tests.doctor.sweep_rows import DECAY, DROPOUT, HIDDEN, LR, Params, Sweep
 
 KNOBS = (LR, DECAY, DROPOUT, HIDDEN)
 

@@ -1,8 +1,6 @@
 """The sweep doctor on invented searches: sick ones, healthy ones, and near misses, each from several seeds.
 
-Measured with 40 seeds of each (25 trials unless said): found at warning level H01 40 of 40 (30 trials), H02 40, H03 38,
-H04 36 (30 trials), H05 38 and 40 (40 trials), H06 40 and 40, H07 40; on six kinds of healthy searches and seven near
-misses, 520 in all, false warnings of H01 2, of H05 3 (a noisy early figure), of the others 0.
+How often on 40 fresh seeds of each: docs/CLINIC.md.
 """
 
 from __future__ import annotations
@@ -15,62 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from clinic.conditions_searches import HEALTHY, NEAR, SICK, rate
+from clinic.invented_search import Sweep
 from limpid.doctor.checks import CHECKS
 from limpid.doctor.diagnosis import Diagnosis, judge
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.rules_sweep_edge import extended
 from limpid.record.trial_table import Range
-from tests.doctor.sweep_rows import BATCH, DECAY, DROPOUT, HIDDEN, KNOBS, LR, Params, Sweep, hill
 
 SEEDS = range(5)
-NARROW_LOW = ({**LR, "low": 1e-6, "high": 1e-5}, *KNOBS[1:])
-CONSTANT = {"optim": {"schedule": "constant"}}
-
-
-def rate(params: Params) -> float:
-    return math.log10(params["optim.lr"])
-
-
-SICK: dict[str, tuple[str, Sweep]] = {
-    "range ends below the best": ("H01", Sweep(knobs=NARROW_LOW, budget=30)),
-    "range ends above the best": ("H01", Sweep(knobs=({**LR, "low": 0.05, "high": 3.0}, *KNOBS[1:]), budget=40)),
-    "eight trials": ("H02", Sweep(budget=8)),
-    "most fail": ("H02", Sweep(breaks=lambda params, draw: rate(params) > -2.5 or draw.random() < 0.2)),
-    "nothing matters": ("H03", Sweep(surface=lambda params: 0.9, finals=(3, 5))),
-    "best beside breakdown": (
-        "H04",
-        Sweep(surface=lambda p: 0.9 + 0.03 * rate(p), breaks=lambda p, draw: rate(p) > -1.5, budget=40),
-    ),
-    "let go blindly": ("H05", Sweep(prune_at=1, early=lambda p, draw: 0.5 + 0.1 * draw.normal(), budget=50)),
-    "late bloomers let go": ("H05", Sweep(prune_at=1, early=lambda p, draw: 0.5 - 0.3 * (hill(p) - 0.9), budget=40)),
-    "best at once": ("H06", Sweep(epochs=60, best_at=0.05, speed=0.02)),
-    "best at the very end": ("H06", Sweep(best_at=1.0, speed=1.0, config=CONSTANT)),
-    "sizes at one rate": ("H07", Sweep(knobs=(DECAY, DROPOUT, BATCH))),
-}
-HEALTHY: dict[str, Sweep] = {
-    "plain": Sweep(budget=30),
-    "noisy": Sweep(noise=0.02),
-    "some fail by chance": Sweep(breaks=lambda params, draw: draw.random() < 0.15),
-    "breakdown far away": Sweep(breaks=lambda params, draw: params["optim.lr"] > 0.6),
-    "rate, decay and size": Sweep(knobs=(LR, BATCH, DECAY)),
-}
-NEAR: dict[str, tuple[str, Sweep]] = {
-    "best a third inside": ("H01", Sweep(knobs=({**LR, "high": 0.25}, *KNOBS[1:]))),
-    "an idle range that begins at 0": ("H01", Sweep(surface=lambda p: 0.97 - 0.2 * p["model.dropout"])),
-    "a small space, all of it": (
-        "H02",
-        Sweep(knobs=({**BATCH, "choices": [16, 32]}, {**HIDDEN, "choices": [[32], [64]]}), budget=40),
-    ),
-    "little matters, but more than seeds": ("H03", Sweep(surface=lambda p: 0.9 + 0.012 * rate(p), noise=0.004)),
-    "does not fit in memory": (
-        "H04",
-        Sweep(breaks=lambda p, draw: rate(p) > -1.5, reason="It does not fit in memory: 3 GB are needed."),
-    ),
-    "let go in time": ("H05", Sweep(prune_at=6, budget=40)),
-    "late, under a rate that falls": ("H06", Sweep(best_at=1.0, speed=0.6, config={"optim": {"schedule": "cosine"}})),
-    "late, but as good as ever": ("H06", Sweep(best_at=1.0, speed=0.1, config=CONSTANT)),
-    "sizes twice as large": ("H07", Sweep(knobs=({**BATCH, "choices": [32, 64]}, DECAY))),
-}
 
 
 def warned(diagnosis: Diagnosis) -> set[str]:
@@ -81,7 +32,8 @@ def warned(diagnosis: Diagnosis) -> set[str]:
 def test_a_sick_search_is_found_from_every_seed(name: str) -> None:
     code, sweep = SICK[name]
     for seed in SEEDS:
-        assert code in warned(judge(sweep.evidence(seed))), seed
+        levels = {finding.level for finding in judge(sweep.evidence(seed)).findings if finding.code == code}
+        assert levels == {"note" if code == "H08" else "warning"}, seed
 
 
 @pytest.mark.parametrize("name", HEALTHY)

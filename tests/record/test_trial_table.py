@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from clinic.invented_search import BATCH, LR, Sweep
 from limpid.record.trial_table import Range, TrialTable, key_of
-from tests.doctor.sweep_rows import BATCH, LR, Sweep
 
 HEADER = {"kind": "search", "metric": "accuracy", "higher_is_better": True, "budget": 3, "epochs": 4}
 

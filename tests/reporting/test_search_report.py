@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 import limpid
+from clinic.invented_search import BATCH, DECAY, DROPOUT, HIDDEN, LR, Sweep
 from limpid.record.run import Run
 from limpid.record.trial_table import TrialTable
 from limpid.reporting import search_figures
 from limpid.reporting.html import write_report
-from tests.doctor.sweep_rows import BATCH, DECAY, DROPOUT, HIDDEN, LR, Sweep
 from tests.reporting.test_html import HOSTILE, Page, read_page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

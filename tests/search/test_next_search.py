@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from clinic.conditions_searches import NARROW_LOW, SICK, rate
+from clinic.invented_search import BATCH, DECAY, DROPOUT, HIDDEN, LR, Sweep
 from limpid.doctor.diagnosis import judge
 from limpid.doctor.evidence import Evidence
 from limpid.errors import ConfigError
@@ -19,8 +21,6 @@ from limpid.search.examination import NEXT, conclude_search, diagnose_search
 from limpid.search.next_search import NextSearch, next_search, space_toml
 from limpid.search.space import Space
 from limpid.search.space_file import load_space, space_of
-from tests.doctor.sweep_rows import BATCH, DECAY, DROPOUT, HIDDEN, LR, Sweep
-from tests.doctor.test_rules_sweep import NARROW_LOW, SICK, rate
 
 
 def recommended(sweep: Sweep, seed: int = 0) -> NextSearch | None:

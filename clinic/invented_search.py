@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from limpid.doctor.evidence import Evidence
+from limpid.record.run import Run
 
 Params = dict[str, Any]
 LR = {"path": "optim.lr", "kind": "log", "low": 1e-4, "high": 1.0}
@@ -161,6 +163,13 @@ class Sweep:
         basic |= {"sampler": "random", "pruner": "median" if self.prune_at else "none", "seeds": self.finals[1]}
         basic |= {"metric": "accuracy", "higher_is_better": True, "epochs": self.epochs, "config": self.config}
         return basic | {"data": {"name": "digits", "task": "classification"}, **self.header}
+
+    def write(self, seed: int, path: Path) -> None:
+        """The same as a run folder."""
+        run = Run.create(path, self.head())
+        for row in self.rows(seed):
+            run.add(**row)
+        run.close()
 
     def evidence(self, seed: int = 0) -> Evidence:
         """The record as rules see it."""
