@@ -6,7 +6,8 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 UNFINISHED := $(VENV)/.installing
-PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest
+# Compiled tests are kept, whatever the environment says: else each worker rewrites every file's asserts on every run.
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PY) -m pytest
 PYTEST_N := $(PYTEST) -n $(JOBS)
 
 .DEFAULT_GOAL := help
