@@ -34,11 +34,17 @@ SIDES = {
 GREY = ("mark1", "lenet5", "lenet-1998")
 HIDDEN = {"hidden": (12, 8)}  # of an mlp
 MANY_WEIGHTS, MANY_MACS = 3_000_000, 130_000_000  # at the size of its source: one step then takes seconds
+DEEP_MACS = 30_000_000  # half a second and more: heads for each task are proven every day on flatter networks
+UNCOUNTED_DEEP = ("airbench",)
 
 
 def is_large(part: ModelPart) -> bool:
     counted = part.counted
     return counted is not None and (counted.parameters > MANY_WEIGHTS or counted.macs > MANY_MACS)
+
+
+def is_deep(part: ModelPart) -> bool:
+    return part.name in UNCOUNTED_DEEP or (part.counted is not None and part.counted.macs > DEEP_MACS)
 
 
 def solved(part: ModelPart) -> bool:
@@ -47,7 +53,10 @@ def solved(part: ModelPart) -> bool:
 
 
 def cases(*, every: bool) -> list[Any]:
-    """(name, kind, task): of each architecture one for each kind and one for each task, or those that are left."""
+    """(name, kind, task): of each architecture one for each kind and one for each task, or those that are left.
+
+    Of a deep one only the first is a fast test.
+    """
     found = []
     for part in MODELS.values():
         grid = [(kind, task) for kind in part.kinds for task in part.tasks if possible(part, kind, task)]
@@ -58,7 +67,7 @@ def cases(*, every: bool) -> list[Any]:
             first.setdefault(task, (kind, task))
         for case in grid if every else dict.fromkeys(first.values()):
             if not (every and case in first.values()):
-                marks = [pytest.mark.slow] if every or is_large(part) else []
+                marks = [pytest.mark.slow] if every or is_large(part) or (is_deep(part) and case != grid[0]) else []
                 found.append(pytest.param(part.name, *case, marks=marks, id=f"{part.name}-{case[0]}-{case[1]}"))
     return found
 
