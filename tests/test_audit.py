@@ -80,7 +80,8 @@ def test_the_table_comes_back_as_corrections(digits: tuple[Audit, Path]) -> None
 
 def test_a_run_is_audited_by_its_folder(digits: tuple[Audit, Path], tmp_path: Path) -> None:
     _, folder = digits
-    run = limpid.train(folder / "digits.npz", epochs=1, out=tmp_path / "run", seed=3, training__threads=1)
+    bare = {"record__report": False, "record__doctor": False, "training__threads": 1}
+    run = limpid.train(folder / "digits.npz", epochs=1, out=tmp_path / "run", seed=3, **bare)
     made = limpid.audit(run.path)
     assert made.dataset.train.index is not None
     plain = limpid.load_data(folder / "digits.npz", seed=3)

@@ -5,10 +5,18 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tools.ledger import SECTIONS, Mark, mistakes, read_ledger, read_marks, read_reasons, summary
 
 # Items per section, in the order of the letters.
 SIZES = dict(zip("ABCOEFGHIJKLMX", (64, 39, 22, 36, 16, 21, 20, 20, 64, 96, 73, 6, 7, 42), strict=True))
+
+
+@pytest.fixture(scope="module")
+def marks() -> list[Mark]:
+    """Those of all tests."""
+    return read_marks()
 
 
 def test_ledger_is_whole() -> None:
@@ -20,8 +28,8 @@ def test_ledger_is_whole() -> None:
     assert len(set(ledger.values())) == len(ledger)
 
 
-def test_every_mark_names_an_item() -> None:
-    assert mistakes(read_ledger(), read_marks()) == []
+def test_every_mark_names_an_item(marks: list[Mark]) -> None:
+    assert mistakes(read_ledger(), marks) == []
 
 
 def test_marks_are_found_wherever_they_stand(tmp_path: Path) -> None:
@@ -63,5 +71,5 @@ def test_summary_counts() -> None:
     assert text.endswith("Proven: 1 of 3 items.")
 
 
-def test_no_item_is_proven_and_excused() -> None:
-    assert not {mark.item for mark in read_marks()} & set(read_reasons())
+def test_no_item_is_proven_and_excused(marks: list[Mark]) -> None:
+    assert not {mark.item for mark in marks} & set(read_reasons())

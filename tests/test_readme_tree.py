@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import pytest
 
+from tools import readme_tree
 from tools.readme_tree import END, ROOT, START, block_of, first_sentence, main, sources, tree
 
 
@@ -55,14 +57,15 @@ def test_tree_of_a_small_package(tmp_path: Path) -> None:
     assert block.splitlines()[2].startswith("  __init__.py   ")
 
 
-def test_only_the_block_is_rewritten(tmp_path: Path) -> None:
+def test_only_the_block_is_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readme_tree, "tree", functools.cache(tree))  # parses every source
     readme = tmp_path / "README.md"
     readme.write_text(f"# Before\n\n{START}\nstale\n{END}\n\nAfter.\n")
     assert main(readme) == 0
     text = readme.read_text()
     assert text.startswith(f"# Before\n\n{START}\n")
     assert text.endswith(f"{END}\n\nAfter.\n")
-    assert block_of(text) == tree()
+    assert block_of(text) == readme_tree.tree()
     assert main(readme) == 0
     assert readme.read_text() == text
     readme.write_text("no markers\n")
