@@ -6,6 +6,7 @@ The sources are read, not imported, so that the rules hold for modules that cann
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -179,6 +180,7 @@ def part_of(module: str) -> str:
 MODULES = {module_name(path): path for path in FILES}
 
 
+@functools.cache
 def imports_of(path: Path) -> list[Import]:
     package = module_name(path).split(".")
     if path.name != "__init__.py":
