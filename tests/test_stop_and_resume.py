@@ -23,7 +23,7 @@ from limpid.record.run import Run
 
 # Dropout, weight averaging, momentum, validation and partial batches: everything that a checkpoint could forget.
 OPTIONS = (
-    "train moons --size 900 --noise 0.2 --hidden 32,32 --dropout 0.2 --batch-size 16 --epochs 60 --seed 4 "
+    "train moons --size 900 --noise 0.2 --hidden 32,32 --dropout 0.2 --batch-size 16 --epochs 40 --seed 4 "
     "--set optim.ema=0.9 --set training.checkpoint_steps=13 --set record.report=false"
 ).split()
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
