@@ -24,7 +24,17 @@ from limpid.search.knob import Knob
 from limpid.search.space import Space
 from limpid.spec import DataSpec
 
-DROPS = ("mlp", "convnet", "seq2seq", "captioner", "gpt", "encoder", "transformer", "vit")  # models with model.dropout
+DROPS = (
+    "mlp",
+    "convnet",
+    "seq2seq",
+    "captioner",
+    "gpt",
+    "encoder",
+    "transformer",
+    "vit",
+    "fasttext",
+)  # models with model.dropout
 RECURRENT = ("rnn", "lstm", "gru")
 MOST_PRODUCT_COLUMNS = 60  # inputs up to which products of pairs stay below two thousand
 SMALLEST_BATCH = 4
@@ -94,6 +104,8 @@ def _model_knobs(config: Config, spec: DataSpec, part: ModelPart | None) -> Iter
         yield Knob("model.units", "choice", choices=(32, 64, 128, 256), why="half and double the default, and beyond")
     if "width" in options and part is not None and part.family == "attention":
         yield Knob("model.width", "choice", choices=(64, 128, 256), why="multiples of the heads")
+    if name == "fasttext":
+        yield Knob("model.width", "choice", choices=(16, 64, 256), why="a quarter of the default, and four times")
     if "layers" in options:
         most = 2 if name in RECURRENT or name == "captioner" else 4
         yield Knob("model.layers", "choice", choices=(1, 2, 4)[: 2 if most == 2 else 3], why="depth")

@@ -50,6 +50,7 @@ QUICK = (
     "convnet",
     "airbench",
     "lstm",
+    "fasttext",
     "mlp",
     "linear",
     "ridge",
