@@ -23,12 +23,12 @@ from limpid.population.ensembles import fit_members, keep_whole
 from limpid.population.held_out import score_held_out
 from limpid.population.joining import join
 from limpid.population.lineup import Lineup, line_up
+from limpid.practice.budget import Budget
 from limpid.practice.examination import Examiner, check_wiring
+from limpid.practice.patches import in_words
 from limpid.practice.post_mortem import diagnose_run
 from limpid.practice.therapist import Therapist
 from limpid.practice.therapy import Audience, Therapy
-from limpid.practice.trials import in_words
-from limpid.practice.twins import Budget
 from limpid.record.run import Run, open_run
 from limpid.reporting.publishing import publish
 from limpid.scoring import score_run, throughput

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from limpid.errors import ModelError
@@ -61,6 +63,22 @@ def take_weights(
     network.load_state_dict({**own, **{name: weights[name] for name in taken}})
     new = tuple(name for name in own if name not in taken)
     return Account(place, taken, new, tuple(name for name in weights if name not in taken))
+
+
+def copy_where_equal(source: nn.Module, target: nn.Module) -> None:
+    """Give layers of `target` the weights that layers of `source` have, in order, where their shapes are the same."""
+    pairs = zip(_weighted(source), _weighted(target), strict=False)
+    with torch.no_grad():
+        for one, other in pairs:
+            if one.weight.shape == other.weight.shape and type(one) is type(other):
+                other.weight.copy_(one.weight)
+                if one.bias is not None and other.bias is not None:
+                    other.bias.copy_(one.bias)
+
+
+def _weighted(network: nn.Module) -> list[Any]:
+    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    return [module for module in network.modules() if isinstance(module, kinds)]
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -10,11 +10,14 @@ from limpid.config import Config
 from limpid.config_reader import with_options
 from limpid.data.bootstrap import bootstrap_index, resample
 from limpid.data.dataset import Dataset
-from limpid.opening import read_data, reads_codes
+from limpid.models.transfer import copy_where_equal
+from limpid.opening import read_data, reads_codes, reads_tokens
 from limpid.population.member import Member
 from limpid.population.memory import memory_suffices
 from limpid.start import load_start
 from limpid.wiring import Wiring, wire
+
+DRAWN_ANEW = ("init", "bias_init", "embedding_init", "activation", "start")  # options of model that are first weights
 
 
 class Ground:
@@ -56,9 +59,23 @@ class Ground:
             index_N = bootstrap_index(len(dataset.train), member.bootstrap)
             dataset = replace(dataset, train=resample(dataset.train, index_N))
         with memory_suffices():
-            return wire(config, dataset, start=load_start(config.model.start) if config.model.start else None)
+            start = load_start(config.model.start) if config.model.start else None
+            wiring = wire(config, dataset, start=start)
+            if _takes_over(member):
+                assert member.like is not None
+                like = with_options(member.like, {"seed": config.training.seed})
+                copy_where_equal(wire(like, dataset, start=start).network, wiring.network)
+            return wiring
+
+
+def _takes_over(member: Member) -> bool:
+    """Whether first weights of a member are those of the network that it is compared with."""
+    like, config = member.like, member.config
+    if like is None or like.model == config.model or _way_to_read(like) != _way_to_read(config):
+        return False
+    return all(getattr(like.model, key) == getattr(config.model, key) for key in DRAWN_ANEW)
 
 
 def _way_to_read(config: Config) -> str:
     """Equal for configurations that read a source alike."""
-    return json.dumps([config.data.model_dump(mode="json"), reads_codes(config)], sort_keys=True)
+    return json.dumps([config.data.model_dump(mode="json"), reads_codes(config), reads_tokens(config)], sort_keys=True)

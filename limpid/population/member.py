@@ -23,11 +23,15 @@ class Member:
         config: as given; what is open in it is chosen from the data. Its `training.seed` draws first weights, order of
             the rows, augmentation and dropout; the split is the population's.
         bootstrap: seed of the resample of the training rows that it sees; None: the rows themselves.
+        like: a configuration that this one is to be compared with. The member takes over the first weights that its
+            own seed would draw there, layer by layer, where shapes allow: what the two differ in is the change then,
+            and not the luck of the draw. Not where first weights are the change, or data are read in another way.
     """
 
     number: int
     config: Config
     bootstrap: int | None = None
+    like: Config | None = None
 
 
 @dataclass(frozen=True)

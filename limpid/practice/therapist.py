@@ -23,9 +23,12 @@ from limpid.doctor.gain import LOOKS
 from limpid.doctor.treatment import Treatment
 from limpid.doctor.treatments import TREATMENTS, second_line
 from limpid.errors import CheckpointError, ConfigError, ModelError, RecordError
+from limpid.population.member import Member
+from limpid.practice.budget import Budget, OutOfBudget
+from limpid.practice.nursery import Nursery
+from limpid.practice.patches import patched
 from limpid.practice.therapy import Audience, Nobody, Therapy
 from limpid.practice.trials import Trial, Trials
-from limpid.practice.twins import Budget, Nursery, OutOfBudget, patched
 from limpid.practice.yardstick import Judgement, figure_for, judge_network
 from limpid.record.run import Run
 from limpid.start import load_start
@@ -77,7 +80,7 @@ class Therapist:
         if source is None and self.config.data.source is None:
             raise RecordError(f"{run.path} was trained on data handed over in Python; hand over the same data again.")
         self.nursery = Nursery(self.config, source, y, budget=budget)
-        dataset = self.nursery.dataset(self.config)
+        dataset = self.nursery.ground.dataset(self.config)
         if dataset.fingerprint != run.header["fingerprint"]:
             raise RecordError(f"{run.path}: the data are not those that the run was trained on; restore them.")
         if dataset.valid is None:
@@ -91,7 +94,7 @@ class Therapist:
 
     def treat(self, findings: Sequence[Finding]) -> Therapy:
         """Try the treatments of these findings, in their order."""
-        figure = figure_for(self.config, self.nursery.dataset(self.config).spec)
+        figure = figure_for(self.config, self.nursery.ground.dataset(self.config).spec)
         state = _State(self.config, figure)
         chosen = [finding for finding in findings if finding.level != "note" and finding.treatments]
         share = self._share(sum(self._trainings(name, finding) for finding in chosen for name in finding.treatments))
@@ -110,12 +113,12 @@ class Therapist:
             figure=state.figure,
             before=self.judge(self.run, self.config, state.figure),
             untried=tuple(state.untried),
-            seconds=self.nursery.seconds,
+            seconds=self.nursery.purse.seconds,
         )
 
     def judge(self, run: Run, config: Config, figure: str) -> Judgement | None:
         """A run's best network on the validation rows; None where it left no weights."""
-        wiring = self.nursery.wiring(config, config.training.seed)
+        wiring = self.nursery.ground.wiring(Member(0, config))
         try:
             step, weights = best_weights(run)
         except CheckpointError:
@@ -130,14 +133,14 @@ class Therapist:
         start = load_start(config.model.start) if config.model.start else None
         given = patched(config_from_dict(self.run.header["given"]), therapy.patch)
         given = given.model_copy(update={"record": record})
-        return wire(config, self.nursery.dataset(config), start=start), given
+        return wire(config, self.nursery.ground.dataset(config), start=start), given
 
     def concluded(self, therapy: Therapy, new: Run) -> Therapy:
         """With the new run beside the old one."""
         return replace(therapy, after=self.judge(new, therapy.config, therapy.figure), path=str(new.path))
 
     def _now(self, text: str) -> None:
-        self.audience.now(text, self.nursery.seconds)
+        self.audience.now(text, self.nursery.purse.seconds)
 
     def _treat_one(self, state: _State, finding: Finding, share: float) -> None:
         for name in finding.treatments:
@@ -209,7 +212,7 @@ class Therapist:
 
     def _can_afford(self, trainings: float) -> bool:
         seconds, steps = self._cost()
-        return self.nursery.can_afford(trainings * seconds, trainings * steps)
+        return self.nursery.purse.can_afford(trainings * seconds, trainings * steps)
 
     def _trainings(self, name: str, finding: Finding) -> int:
         """How many a trial takes at the least: one for each dose, one without, and the pairs."""
@@ -219,7 +222,7 @@ class Therapist:
     def _share(self, trainings: int) -> float:
         """Share of a whole training that each twin can take so that all candidates have their turn."""
         seconds, steps = self._cost()
-        budget, wanted = self.nursery.budget, max(trainings, 1)
+        budget, wanted = self.nursery.purse.budget, max(trainings, 1)
         share = min(
             budget.seconds / (wanted * seconds) if seconds else math.inf,
             budget.steps / (wanted * steps) if steps else math.inf,

@@ -6,6 +6,8 @@
 3. Where whole trainings are dear, short ones come first, and only what gains there is tried at full length.
 4. The check that found the symptom is asked again about a treated twin: the symptom must be gone, or milder.
 
+All doses are trained as one population, and so are all pairs up to the next look.
+
 A treatment is accepted when its gain is real and its symptom is not as before; otherwise it is withdrawn.
 """
 
@@ -25,8 +27,11 @@ from limpid.doctor.finding import Finding
 from limpid.doctor.gain import LEVEL, LOOKS, RELEVANT, Gain, is_decided, measure_gain
 from limpid.doctor.treatment import Patch, Treatment
 from limpid.errors import LimpidError
+from limpid.practice.budget import OutOfBudget
+from limpid.practice.nursery import Nursery
+from limpid.practice.patches import in_words, patched
 from limpid.practice.symptoms import Symptom, compare_symptom, found_in
-from limpid.practice.twins import Nursery, Outcome, OutOfBudget, patched
+from limpid.practice.twins import Outcome, Twin
 
 CLASSES = ("classification", "binary", "multilabel")
 DEAREST = 10.0  # seconds that asking for a symptom again may take
@@ -143,21 +148,21 @@ class Trials:
         honest = finding.code in treatment.honest_for
         patch = patches[0]
         if not honest:
-            patch, treated = self._best_dose(twins, treatment, patches)
-            untreated = twins.untreated(self.seed).judgement.loss
+            patch, treated, untreated = self._best_dose(twins, treatment, patches)
             if treated >= untreated:
                 reason = "no gain from the run's own seed."
                 return Trial(**about, patch=patch, accepted=False, reason=reason, untreated=untreated, treated=treated)
         return self._compare(twins, treatment, patch, finding, about, honest)
 
-    def _best_dose(self, twins: _Twins, treatment: Treatment, patches: tuple[Patch, ...]) -> tuple[Patch, float]:
-        """The dose with the lowest figure from the run's own seed, which no pair uses, and that figure."""
-        losses = []
-        for number, patch in enumerate(patches, 1):
-            self.tell(f"{treatment.name}: dose {number} of {len(patches)}, {in_words(patch)}")
-            losses.append(twins.treated(patch, self.seed).judgement.loss)
+    def _best_dose(self, twins: _Twins, treatment: Treatment, patches: tuple[Patch, ...]) -> tuple[Patch, float, float]:
+        """The dose with the lowest figure from the run's own seed, which no pair uses; that figure, and the one without
+        any."""
+        between = f" to {in_words(patches[-1])}, {len(patches)} doses" if len(patches) > 1 else ""
+        self.tell(f"{treatment.name}: {in_words(patches[0])}{between}, and none")
+        wanted = [*(twins.treated(patch, self.seed) for patch in patches), twins.untreated(self.seed)]
+        *losses, untreated = (outcome.judgement.loss for outcome in twins.train(wanted))
         best = int(np.argmin(losses))
-        return patches[best], losses[best]
+        return patches[best], losses[best], untreated
 
     def _compare(
         self,
@@ -173,17 +178,19 @@ class Trials:
         gain: Gain | None = None
         late = False
         for look in LOOKS:
+            known = "" if gain is None else f", gain so far {gain.mean:.3g}"
+            at_most = LOOKS[0] if honest else LOOKS[-1]
+            self.tell(f"{treatment.name}, {in_words(patch)}: pairs {len(pairs) + 1} to {look} of {at_most}{known}")
+            seeds = range(self.seed + 1 + len(pairs), self.seed + 1 + look)
+            wanted = [twin for seed in seeds for twin in (twins.untreated(seed), twins.treated(patch, seed))]
             try:
-                while len(pairs) < look:
-                    known = "" if gain is None else f", gain so far {gain.mean:.3g}"
-                    self.tell(f"{treatment.name}, {in_words(patch)}: pair {len(pairs) + 1} of {look}{known}")
-                    seed = self.seed + 1 + len(pairs)
-                    pairs.append((twins.untreated(seed), twins.treated(patch, seed)))
+                outcomes = twins.train(wanted)
             except OutOfBudget:
                 late = True
                 if gain is None:
                     raise
                 break
+            pairs.extend(zip(outcomes[::2], outcomes[1::2], strict=True))
             gain = measure_gain(
                 np.stack([one.judgement.losses_N - two.judgement.losses_N for one, two in pairs]),
                 least=RELEVANT * _mean([one.judgement.loss for one, _ in pairs]),
@@ -217,10 +224,11 @@ class Trials:
         if not self._can_ask(finding):
             return False
         try:
-            twin = _Twins(self.nursery, base, figure, share).untreated(seed, examined=CHECKS[finding.code].reads)
+            twin = Twin(base, seed, figure, share)
+            outcome = self.nursery.raise_twin(twin, examined=CHECKS[finding.code].reads)
         except OutOfBudget:
             return False
-        return found_in(finding.code, twin) == ()
+        return found_in(finding.code, outcome) == ()
 
     def _symptom(self, twins: _Twins, patch: Patch, finding: Finding) -> Symptom:
         """The finding's check, asked about a treated twin and, where trials are short, about its untreated sibling."""
@@ -228,8 +236,8 @@ class Trials:
             return "not measured"
         reads = CHECKS[finding.code].reads
         try:
-            treated = twins.treated(patch, self.seed + 1, examined=reads)
-            untreated = twins.untreated(self.seed + 1, examined=reads) if twins.share < 1.0 else None
+            treated = twins.examine(twins.treated(patch, self.seed + 1), reads)
+            untreated = twins.examine(twins.untreated(self.seed + 1), reads) if twins.share < 1.0 else None
         except OutOfBudget:
             return "not measured"
         return compare_symptom(finding, treated, untreated)
@@ -244,19 +252,24 @@ class _Twins:
     """The trainings of one trial; counts those that were made."""
 
     def __init__(self, nursery: Nursery, base: Config, figure: str, share: float) -> None:
-        self.nursery, self.base, self.figure, self.share, self.count = nursery, base, figure, share, 0
+        self.nursery, self.base, self.figure, self.share = nursery, base, figure, share
+        self._before = nursery.trainings
 
-    def untreated(self, seed: int, *, examined: Sequence[str] | None = None) -> Outcome:
-        return self._train(self.base, seed, None, examined)
+    @property
+    def count(self) -> int:
+        return self.nursery.trainings - self._before
 
-    def treated(self, patch: Patch, seed: int, *, examined: Sequence[str] | None = None) -> Outcome:
-        return self._train(patched(self.base, patch), seed, self.base, examined)
+    def untreated(self, seed: int) -> Twin:
+        return Twin(self.base, seed, self.figure, self.share)
 
-    def _train(self, config: Config, seed: int, like: Config | None, examined: Sequence[str] | None) -> Outcome:
-        before = self.nursery.trainings
-        outcome = self.nursery.raise_twin(config, seed, self.figure, share=self.share, like=like, examined=examined)
-        self.count += self.nursery.trainings - before
-        return outcome
+    def treated(self, patch: Patch, seed: int) -> Twin:
+        return Twin(patched(self.base, patch), seed, self.figure, self.share, like=self.base)
+
+    def train(self, twins: Sequence[Twin]) -> list[Outcome]:
+        return self.nursery.raise_twins(twins)
+
+    def examine(self, twin: Twin, probes: Sequence[str]) -> Outcome:
+        return self.nursery.raise_twin(twin, examined=probes)
 
 
 def _is_honest(finding: Finding, symptom: Symptom) -> tuple[bool, str]:
@@ -278,18 +291,6 @@ def _helps(gain: Gain, symptom: Symptom, late: bool) -> tuple[bool, str]:
     if symptom == "as before":
         return False, "the figure gains, but the symptom is as before."
     return True, "the gain is real" + ("." if symptom == "not measured" else f", and the symptom is {symptom}.")
-
-
-def in_words(patch: Patch) -> str:
-    """`optim.lr = 0.01, training.epochs = 30`."""
-    return ", ".join(f"{path} = {_value(value)}" for path, value in patch.items())
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        shown = ", ".join(map(str, value[:4]))
-        return shown if len(value) <= 4 else f"{shown} ... ({len(value)} in all)"
-    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
 def _mean(values: list[float]) -> float:

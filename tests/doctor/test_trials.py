@@ -20,11 +20,14 @@ from limpid.doctor.finding import Finding
 from limpid.doctor.treatment import Patch, Treatment
 from limpid.doctor.treatments import TREATMENTS
 from limpid.errors import ConfigError, DataError, ModelError, RecordError
+from limpid.practice.budget import Budget, OutOfBudget
+from limpid.practice.nursery import Nursery
+from limpid.practice.patches import patched
 from limpid.practice.symptoms import compare_symptom
 from limpid.practice.therapist import Therapist
 from limpid.practice.therapy import Therapy
 from limpid.practice.trials import Trial
-from limpid.practice.twins import Budget, Nursery, Outcome, OutOfBudget, patched
+from limpid.practice.twins import Outcome, Twin
 from limpid.practice.yardstick import figure_for
 from limpid.record.run import Run
 from limpid.reporting.therapy_lines import TrialScreen, therapy_lines
@@ -64,7 +67,7 @@ def one_dose(**options: Any) -> Treatment:
 
 def trial_of(run: Run, treatment: Treatment, *, share: float = 1.0, budget: Budget | None = None) -> Trial:
     therapist = Therapist(run, source=DATA, budget=budget)
-    figure = figure_for(therapist.config, therapist.nursery.dataset(therapist.config).spec)
+    figure = figure_for(therapist.config, therapist.nursery.ground.dataset(therapist.config).spec)
     return therapist.trials.run(therapist.config, treatment, SLOW_RATE, therapist.evidence, figure=figure, share=share)
 
 
@@ -73,7 +76,7 @@ def trial_of(run: Run, treatment: Treatment, *, share: float = 1.0, budget: Budg
 
 def test_a_twin_from_the_runs_own_seed_is_the_run(healthy: Run) -> None:
     therapist = Therapist(healthy, source=DATA)
-    twin = therapist.nursery.raise_twin(therapist.config, therapist.config.training.seed, "log_loss")
+    twin = therapist.nursery.raise_twin(Twin(therapist.config, therapist.config.training.seed, "log_loss"))
     stored = therapist.judge(healthy, therapist.config, "log_loss")
     assert stored is not None
     assert np.array_equal(twin.judgement.losses_N, stored.losses_N)
@@ -82,8 +85,9 @@ def test_a_twin_from_the_runs_own_seed_is_the_run(healthy: Run) -> None:
 
 def test_an_examined_twin_is_trained_the_same(healthy: Run) -> None:
     therapist = Therapist(healthy, source=DATA)
-    plain = Nursery(therapist.config, DATA).raise_twin(therapist.config, 3, "log_loss")
-    examined = therapist.nursery.raise_twin(therapist.config, 3, "log_loss", examined=("loss_at_start",))
+    twin = Twin(therapist.config, 3, "log_loss")
+    plain = Nursery(therapist.config, DATA).raise_twin(twin)
+    examined = therapist.nursery.raise_twin(twin, examined=("loss_at_start",))
     assert np.array_equal(plain.judgement.losses_N, examined.judgement.losses_N)
     assert Evidence(examined.header, examined.rows).probe("loss_at_start") is not None
 
@@ -92,8 +96,8 @@ def test_twins_share_split_and_first_weights_where_shapes_allow(healthy: Run) ->
     therapist = Therapist(healthy, source=DATA)
     base = therapist.config
     normalised = patched(base, {"model.norm": "batch"})
-    one = therapist.nursery.wiring(base, 5)
-    two = therapist.nursery.wiring(normalised, 5, like=base)
+    asked = (Twin(base, 5, "log_loss"), Twin(normalised, 5, "log_loss", like=base))
+    one, two = (therapist.nursery.ground.wiring(therapist.nursery.member(twin)) for twin in asked)
     assert one.dataset is two.dataset
     first, second = (next(iter(w.network.body.parameters())).detach() for w in (one, two))  # type: ignore[union-attr]
     assert first.equal(second)
@@ -103,20 +107,20 @@ def test_twins_share_split_and_first_weights_where_shapes_allow(healthy: Run) ->
 
 def test_a_trial_cannot_read_the_test_split(healthy: Run) -> None:
     therapist = Therapist(healthy, source=DATA)
-    assert therapist.nursery.dataset(therapist.config).test() is None
+    assert therapist.nursery.ground.dataset(therapist.config).test() is None
 
 
 def test_whoever_does_worse_than_knowing_nothing_counts_as_knowing_nothing(healthy: Run) -> None:
     therapist = Therapist(healthy, source=DATA)
     wild = patched(therapist.config, {"optim.lr": 1e5})
-    twin = therapist.nursery.raise_twin(wild, 1, "log_loss")
+    twin = therapist.nursery.raise_twin(Twin(wild, 1, "log_loss"))
     assert twin.judgement.loss == pytest.approx(math.log(2), rel=0.02)
 
 
 def test_a_short_twin_takes_its_share_of_the_steps(healthy: Run) -> None:
     therapist = Therapist(healthy, source=DATA)
-    whole = therapist.nursery.raise_twin(therapist.config, 1, "log_loss")
-    short = therapist.nursery.raise_twin(therapist.config, 1, "log_loss", share=0.25)
+    whole = therapist.nursery.raise_twin(Twin(therapist.config, 1, "log_loss"))
+    short = therapist.nursery.raise_twin(Twin(therapist.config, 1, "log_loss", share=0.25))
     assert short.steps == int(0.25 * whole.steps)
 
 
@@ -185,17 +189,17 @@ def test_other_budgets_are_refused(text: str) -> None:
 def outcome_with(start_loss: float | None, healthy: Run) -> Outcome:
     """A twin whose record says what its first loss was."""
     therapist = Therapist(healthy, source=DATA)
-    twin = therapist.nursery.raise_twin(therapist.config, 1, "log_loss")
+    twin = therapist.nursery.raise_twin(Twin(therapist.config, 1, "log_loss"))
     values = {"loss": start_loss, "chance": 1.0, "n": 64}
     rows: list[Mapping[str, Any]] = [{"kind": "probe", "name": "loss_at_start", "values": values}]
     return replace(twin, rows=[] if start_loss is None else rows)
 
 
 @pytest.mark.parametrize(
-    ("loss", "symptom"), [(None, "not measured"), (1.0, "gone"), (3.0, "milder"), (9.0, "as before")]
+    ("loss", "symptom"), [(None, "not measured"), (1.0, "gone"), (3.0, "milder"), (11.0, "as before")]
 )
 def test_the_symptom_is_asked_again(healthy: Run, loss: float | None, symptom: str) -> None:
-    finding = Finding(level="warning", symptom="s", value=8.0, threshold=0.3, code="B01")
+    finding = Finding(level="warning", symptom="s", value=10.0, threshold=8.0, code="B01")
     assert compare_symptom(finding, outcome_with(loss, healthy)) == symptom
 
 
