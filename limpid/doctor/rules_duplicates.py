@@ -75,7 +75,39 @@ def copied_rows(evidence: Evidence) -> Verdict | None:
 
 
 def shared_rows(evidence: Evidence) -> Verdict | None:
-    """Rows of the validation split that are in the training split too, equal or nearly so."""
+    """Validation rows that are in the training split too, equal or nearly so, and test rows that equal one."""
+    verdicts = [one for one in (_shared_validation(evidence), _shared_test(evidence)) if one is not None]
+    if not verdicts:
+        return None
+    statistics = {key: value for one in verdicts for key, value in one.statistics.items()}
+    return Verdict(statistics, tuple(finding for one in verdicts for finding in one.findings))
+
+
+def _shared_test(evidence: Evidence) -> Verdict | None:
+    probe = evidence.probe("test_duplicates_after") or evidence.probe("test_duplicates") or {}
+    size, shared = number(probe.get("rows")), _count(probe.get("shared"))
+    if not size > 0:
+        return None
+    natural = _count(probe.get("natural")) > NATURAL.value
+    statistics = {"test_shared": shared / size, "test_natural": natural, "test_rows": int(size)}
+    if shared < FEW.value:
+        return Verdict(statistics)
+    usual = ". The columns have so few values that this is to be expected."
+    finding = Finding(
+        level="warning" if shared / size > SHARED.value and not natural else "note",
+        symptom=f"{shared / size:.1%} of the test rows are in the training split too"
+        + (usual if natural else ": the test score says less about new rows than it seems to."),
+        value=shared / size,
+        threshold=SHARED.value,
+        where="test",
+        n=int(size),
+        rows=tuple(map(str, probe.get("examples") or ())),
+        remedy="" if natural else "Drop these rows from the training file or from the test file, and score anew.",
+    )
+    return Verdict(statistics, (finding,))
+
+
+def _shared_validation(evidence: Evidence) -> Verdict | None:
     probe = evidence.probe("duplicates")
     size = number((probe or {}).get("valid_rows"))
     if probe is None or not size > 0:
@@ -145,7 +177,7 @@ CHECKS = (
     Check(
         code="D09",
         name="shared-rows",
-        question="Are validation rows among the training rows?",
+        question="Are validation or test rows among the training rows?",
         rule=shared_rows,
         when="before",
         cause="Rows were copied before they were split, or one thing has several rows (frames of a film, visits of a "
@@ -154,6 +186,6 @@ CHECKS = (
         "data.split=group:COLUMN.",
         thresholds={"shared": SHARED, "few": FEW, "natural": NATURAL, "near_chance": NEAR_CHANCE},
         explains=("G05",),
-        reads=("duplicates", "near_duplicates", "near_duplicates_after"),
+        reads=("duplicates", "near_duplicates", "near_duplicates_after", "test_duplicates", "test_duplicates_after"),
     ),
 )

@@ -75,4 +75,11 @@ CHECKED: tuple[Probe, ...] = (
         "distances of 1,000 rows to 20,000",
         "check",
     ),
+    Probe(
+        "test_duplicates",
+        "limpid.probes.duplicates:measure_test",
+        "test rows that are among the training rows; targets are not looked at",
+        "one pass of the rows, of the first 1,000 where they are read one by one",
+        "check",
+    ),
 )

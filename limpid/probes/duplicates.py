@@ -1,6 +1,6 @@
-"""Equal rows: within the training split, with different labels, and in validation. And nearly equal ones.
+"""Equal rows: within the training split, with different labels, in validation and in the test. And nearly equal ones.
 
-Shapes: N training rows, M validation rows.
+Shapes: N training rows, M validation or test rows.
 """
 
 from __future__ import annotations
@@ -69,6 +69,23 @@ def measure_near(subject: Subject) -> dict[str, Any] | None:
     if subject.dataset is None or not applies(subject.dataset):
         return None
     return _near(subject.dataset, None)
+
+
+def measure_test(subject: Subject) -> dict[str, Any] | None:
+    """{rows, shared, natural, examples}: test rows with the inputs of a training row; targets are not looked at."""
+    dataset = subject.dataset
+    test = None if dataset is None or not applies(dataset) else dataset.test()
+    if dataset is None or test is None:
+        return None
+    train_N, test_M = _affordable(dataset.train), _affordable(test)
+    group_NM = equal_groups([(dataset.train.rows, train_N), (test.rows, test_M)]).group_N
+    shared = test_M[np.flatnonzero(np.isin(group_NM[len(train_N) :], group_NM[: len(train_N)]))]
+    return {
+        "rows": len(test_M),
+        "shared": len(shared),
+        "natural": _natural(dataset, test, shared),
+        "examples": _names(test, shared),
+    }
 
 
 def applies(dataset: Dataset) -> bool:

@@ -134,6 +134,23 @@ def test_rows_on_both_sides_of_the_split(changes: dict[str, Any], level: str | N
     assert (found.level if found else None) == level
 
 
+@pytest.mark.parametrize(
+    ("values", "level"),
+    [
+        ({"rows": 200, "shared": 2, "natural": 0.0}, None),
+        ({"rows": 200, "shared": 40, "natural": 0.0, "examples": ["row 3"]}, "warning"),
+        ({"rows": 200, "shared": 40, "natural": 0.9}, "note"),
+        ({"rows": 10000, "shared": 10, "natural": 0.0}, "note"),
+        ({"rows": 0, "shared": 0}, None),
+    ],
+)
+@pytest.mark.parametrize("name", ["test_duplicates", "test_duplicates_after"])
+def test_test_rows_that_were_trained_on(values: dict[str, Any], level: str | None, name: str) -> None:
+    verdict = shared_rows(evidence(name, values))
+    found = verdict.findings if verdict else ()
+    assert [(one.level, one.where) for one in found] == ([] if level is None else [(level, "test")])
+
+
 @pytest.mark.parametrize("rule", [wrong_labels, unrelated_labels, copied_rows, shared_rows])
 @pytest.mark.parametrize("value", [math.nan, None, "x"])
 def test_rules_survive_what_is_not_a_number(rule: Any, value: Any) -> None:
@@ -143,6 +160,7 @@ def test_rules_survive_what_is_not_a_number(rule: Any, value: Any) -> None:
             ("label_noise", NOISE),
             ("label_signal", {"near_z": 0, "linear_z": 0, "rows": 1}),
             ("duplicates", COPIES),
+            ("test_duplicates", {"rows": 1, "shared": 0}),
         )
     ]
     verdict = rule(Evidence({}, rows))

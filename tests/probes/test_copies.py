@@ -86,6 +86,21 @@ def test_common_rows_are_natural_and_rare_ones_are_not() -> None:
     assert not natural_rows(many[:20], many, 500, rarest=2).any()
 
 
+def test_test_rows_among_the_training_rows_are_those_of_comparing_all_pairs() -> None:
+    parts = {"x_train": X[:1200], "y_train": Y[:1200], "x_valid": X[1200:1400], "y_valid": Y[1200:1400]}
+    test = np.concatenate([X[1400:], X[:30], X[1200:1250]])  # thirty were trained on; validation rows do not count
+    dataset = limpid.load_data({**parts, "x_test": test, "y_test": np.zeros(len(test), dtype=int)})
+    subject: Any = SimpleNamespace(dataset=dataset, spec=dataset.spec)
+    told = duplicates.measure_test(subject)
+    assert told is not None
+    equal = (test[:, None] == X[None, :1200]).all(2).any(1)
+    assert (told["rows"], told["shared"], told["natural"]) == (len(test), equal.sum(), 0.0)
+    assert equal.sum() == 30
+    assert len(told["examples"]) == 5
+    clean = limpid.load_data({**parts, "x_test": X[1400:], "y_test": Y[1400:]})
+    assert (duplicates.measure_test(SimpleNamespace(dataset=clean)) or {})["shared"] == 0  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_sick_data_are_named(seed: int) -> None:
     random = np.random.default_rng(seed)
