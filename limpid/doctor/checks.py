@@ -30,11 +30,6 @@ from limpid.doctor import (
     rules_signal_units,
     rules_start,
     rules_steps,
-    rules_sweep_budget,
-    rules_sweep_edge,
-    rules_sweep_luck,
-    rules_sweep_space,
-    rules_sweep_stability,
     rules_throughput,
     rules_weights,
     rules_wiring_dependency,
@@ -45,6 +40,7 @@ from limpid.doctor import (
     rules_wiring_run,
 )
 from limpid.doctor.check import Check
+from limpid.doctor.sweep_checks import SWEEP_CHECKS
 
 CHECKS: dict[str, Check] = {
     check.code: check
@@ -77,11 +73,7 @@ CHECKS: dict[str, Check] = {
             *rules_signal_units.CHECKS,
             *rules_start.CHECKS,
             *rules_steps.CHECKS,
-            *rules_sweep_budget.CHECKS,
-            *rules_sweep_edge.CHECKS,
-            *rules_sweep_luck.CHECKS,
-            *rules_sweep_space.CHECKS,
-            *rules_sweep_stability.CHECKS,
+            *SWEEP_CHECKS.values(),
             *rules_throughput.CHECKS,
             *rules_weights.CHECKS,
             *rules_wiring_dependency.CHECKS,

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from limpid.doctor.check import Check
-from limpid.doctor.checks import CHECKS
 from limpid.doctor.error_budget import budget_of
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import LEVELS, Finding
@@ -54,12 +53,13 @@ class Diagnosis:
         }
 
 
-def judge(evidence: Evidence, checks: Iterable[Check] = tuple(CHECKS.values())) -> Diagnosis:
-    """Ask every check of the record's scope. The same record gives the same findings."""
+def judge(evidence: Evidence, checks: Iterable[Check] | None = None) -> Diagnosis:
+    """Ask every check of the record's scope, or those given. The same record gives the same findings."""
+    known = {check.code: check for check in checks} if checks is not None else _catalogue(evidence.scope)
     found: list[Finding] = []
     statistics: dict[str, Mapping[str, Any]] = {}
     unmeasured: list[str] = []
-    for check in checks:
+    for check in known.values():
         if check.scope != evidence.scope:
             continue
         verdict = check.rule(evidence)
@@ -69,26 +69,41 @@ def judge(evidence: Evidence, checks: Iterable[Check] = tuple(CHECKS.values())) 
         statistics[check.code] = verdict.statistics
         found += [_signed(finding, check) for finding in verdict.findings]
     budget = budget_of(evidence) if evidence.result is not None else None
-    return Diagnosis(tuple(rank(found)), statistics, tuple(unmeasured), budget)
+    return Diagnosis(tuple(rank(found, known)), statistics, tuple(unmeasured), budget)
 
 
-def rank(findings: Iterable[Finding]) -> list[Finding]:
+def _catalogue(scope: str) -> Mapping[str, Check]:
+    """Checks of a search, or else all of them, by code."""
+    if scope == "search":
+        from limpid.doctor.sweep_checks import SWEEP_CHECKS
+
+        return SWEEP_CHECKS
+    from limpid.doctor.checks import CHECKS
+
+    return CHECKS
+
+
+def rank(findings: Iterable[Finding], checks: Mapping[str, Check]) -> list[Finding]:
     """Graver levels first, within a level root causes first; what a finding explains is folded under it.
 
     A cause that comes behind its consequence in that order is drawn before it, unless it is but a note.
+
+    Args:
+        findings: in any order.
+        checks: that they are of, by code.
     """
-    rest = sorted(findings, key=lambda finding: (-LEVELS.index(finding.level), CHECKS[finding.code].blame))
+    rest = sorted(findings, key=lambda finding: (-LEVELS.index(finding.level), checks[finding.code].blame))
     ranked: list[Finding] = []
     while rest:
-        root = rest.pop(_first_cause(rest))
-        explained = CHECKS[root.code].explains if root.level != "note" else ()
+        root = rest.pop(_first_cause(rest, checks))
+        explained = checks[root.code].explains if root.level != "note" else ()
         folded = [replace(finding, because=root.code) for finding in rest if finding.code in explained]
         rest = [finding for finding in rest if finding.code not in explained]
         ranked += [root, *folded]
     return ranked
 
 
-def _first_cause(findings: list[Finding]) -> int:
+def _first_cause(findings: list[Finding], checks: Mapping[str, Check]) -> int:
     """Position of the first finding, or of what explains it, or of what explains that; notes take no part in it."""
     at, seen = 0, {0}
     while findings[at].level != "note":
@@ -96,7 +111,7 @@ def _first_cause(findings: list[Finding]) -> int:
         causes = (
             i
             for i, other in enumerate(findings)
-            if i not in seen and other.level != "note" and wanted in CHECKS[other.code].explains
+            if i not in seen and other.level != "note" and wanted in checks[other.code].explains
         )
         found = next(causes, None)
         if found is None:

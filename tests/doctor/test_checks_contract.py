@@ -57,13 +57,13 @@ def test_findings_that_follow_are_folded_under_their_cause(monkeypatch: pytest.M
     monkeypatch.setitem(CHECKS, "O99", replace(known, code="O99", explains=()))
     symptom = Finding(level="warning", symptom="s", value=1, threshold=0, code="O99")
     cause = Finding(level="warning", symptom="c", value=1, threshold=0, code="B98")
-    first, second = rank([symptom, cause])
+    first, second = rank([symptom, cause], CHECKS)
     assert (first.code, second.code, second.because) == ("B98", "O99", "B98")
 
 
 def test_graver_findings_come_first() -> None:
     findings = [Finding(level=level, symptom="", value=0, threshold=0, code="B01") for level in LEVELS]
-    assert [finding.level for finding in rank(findings)] == list(reversed(LEVELS))
+    assert [finding.level for finding in rank(findings, CHECKS)] == list(reversed(LEVELS))
 
 
 def test_the_same_record_gives_the_same_diagnosis() -> None:
@@ -79,4 +79,4 @@ def test_a_warning_that_explains_a_stop_is_the_root(monkeypatch: pytest.MonkeyPa
     stop = Finding(level="stop", symptom="s", value=1, threshold=0, code="N99")
     for level, first in (("warning", "O98"), ("note", "N99")):
         cause = Finding(level=level, symptom="c", value=1, threshold=0, code="O98")
-        assert rank([stop, cause])[0].code == first
+        assert rank([stop, cause], CHECKS)[0].code == first

@@ -32,7 +32,7 @@ def _known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def order(*findings: Finding) -> list[tuple[str, str]]:
-    return [(one.code, one.because) for one in rank(findings)]
+    return [(one.code, one.because) for one in rank(findings, CHECKS)]
 
 
 def test_a_cause_of_the_same_group_comes_first() -> None:

@@ -1,7 +1,9 @@
-"""The sweep doctor on real searches of an MLP on digits: a range that ends too early, and one that does not."""
+"""The sweep doctor on real searches of an MLP on digits: a range that ends too early, one that does not; its rules."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,11 @@ def test_the_default_space_is_left_alone(tmp_path: Path) -> None:
     assert warned(found.run) == set()
     again = [finding.symptom for finding in limpid.diagnose(found.path).findings]
     assert again == [row["symptom"] for row in found.run.events("finding")]
+
+
+def test_a_search_reads_the_rules_of_searches_alone() -> None:
+    """Those of runs would cost it a twelfth of a second."""
+    told = "import sys; from limpid.search.examination import judge, Evidence; judge(Evidence({'kind': 'search'}, []))"
+    told += "; print('limpid.doctor.sweep_checks' in sys.modules, 'limpid.doctor.checks' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
