@@ -1,4 +1,4 @@
-"""A session at the terminal in which the doctor names ten planted faults. `make doctor-session` writes docs/DOCTOR.md.
+"""A session at the terminal in which the doctor names planted faults. `make doctor-session` writes docs/DOCTOR.md.
 
 Every line of output is what the command printed, shortened only where it says so. Each fault is made from data that
 scikit-learn bundles; the one that needs titanic.csv is left out unless LIMPID_DATA names the folder that holds it.
@@ -19,7 +19,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "DOCTOR.md"
-EPOCH_LINE = re.compile(r"^epoch +\d+/")
+REPEATED = re.compile(r"^epoch +\d+/|^ +\d+ +[\d.]+ +\d+ +[\d.]+ s ")  # epochs of a run, trials of a search
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,20 @@ def write_pictures(folder: Path) -> None:
 def write_titanic(folder: Path) -> None:
     source = Path(os.environ["LIMPID_DATA"]) / "tables" / "titanic.csv"
     (folder / "titanic.csv").write_bytes(source.read_bytes())
+
+
+def write_twice(folder: Path) -> None:
+    """A training and a test file of the digits; 200 rows are in both."""
+    write_table(folder, "digits.csv")
+    head, *rows = (folder / "digits.csv").read_text(encoding="utf-8").splitlines()
+    for name, part in (("train.csv", rows[:1300]), ("test.csv", rows[1100:])):
+        (folder / name).write_text("\n".join([head, *part]) + "\n", encoding="utf-8")
+
+
+def write_space(folder: Path) -> None:
+    """A search space whose rates end far below the best."""
+    text = '[optim]\nlr = { low = 1e-6, high = 1e-5, scale = "log" }\n'
+    (folder / "space.toml").write_text(text + 'weight_decay = { low = 1e-4, high = 0.1, scale = "log" }\n')
 
 
 def own_module(body: str) -> str:
@@ -127,6 +141,18 @@ CASES = (
         "limpid train digits --model mlp --hidden 512,512 --set data.valid_share=0.3 --set data.test_share=0.6 "
         "--dropout 0 --epochs 150 --out run && limpid diagnose run",
     ),
+    Case(
+        "A test file that was trained on",
+        "D09",
+        "limpid check train.csv --target digit --set data.test=test.csv",
+        write_twice,
+    ),
+    Case(
+        "A search whose range ends too early",
+        "H01",
+        "cat space.toml && limpid tune digits --model mlp --space space.toml --budget 30 --epochs 8 --out search",
+        write_space,
+    ),
 )
 
 
@@ -150,15 +176,15 @@ def play(case: Case, folder: Path) -> str:
 
 
 def shortened(output: str) -> str:
-    """The output without the epochs between the first and the last."""
-    lines, epochs = [], []
+    """The output without the epochs, or trials, between the first and the last."""
+    lines, alike = [], []
     for line in [*output.splitlines(), ""]:
-        if EPOCH_LINE.match(line):
-            epochs.append(line)
+        if REPEATED.match(line):
+            alike.append(line)
             continue
-        if epochs:
-            lines += epochs if len(epochs) < 3 else [epochs[0], f"... {len(epochs) - 2} more lines", epochs[-1]]
-            epochs = []
+        if alike:
+            lines += alike if len(alike) < 3 else [alike[0], f"... {len(alike) - 2} more lines", alike[-1]]
+            alike = []
         lines.append(line)
     return "\n".join(lines).strip()
 
