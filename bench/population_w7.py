@@ -34,6 +34,9 @@ def main() -> None:
     options = parser.parse_args()
     plan: dict[str, Any] = json.loads(options.plan.read_text(encoding="utf-8"))
 
+    from limpid.fork_server import expect_workers
+
+    expect_workers(options.on)  # before torch is loaded, as the commands do
     from limpid.config import Config
     from limpid.config_reader import with_options
     from limpid.population.executors import train_population

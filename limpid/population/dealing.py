@@ -18,7 +18,7 @@ from limpid.data.dataset import Dataset
 from limpid.errors import LimpidError
 from limpid.population.ground import Ground
 from limpid.population.host import Host, Told
-from limpid.population.lobby import width_of
+from limpid.population.lobby import LEAST_WIDTH, width_of
 from limpid.population.member import Member, Outcome
 from limpid.population.stackable import Unstackable, form_of
 
@@ -95,10 +95,16 @@ class Dealer:
         return any(kind.members for kind in self.kinds.values())
 
     def deal(self, idle: int) -> Hand:
-        """A hand for one of so many idle workers, of the kind of which most work waits: its share of all that waits."""
-        kind = max(self.kinds.values(), key=lambda kind: kind.work)
-        total = sum(one.work for one in self.kinds.values())
+        """A hand for one of so many idle workers, of the kind of which most work waits: its share of all that waits.
+
+        A few are not left behind where other kinds wait: as one more program they would take longer than as guests.
+        """
+        kinds = [kind for kind in self.kinds.values() if kind.members]
+        kind = max(kinds, key=lambda kind: kind.work)
+        total = sum(one.work for one in kinds)
         share = math.ceil(len(kind.members) * min(1.0, total / (idle * kind.work)))
+        if len(kinds) >= idle and len(kind.members) - share < LEAST_WIDTH:
+            share = len(kind.members)
         rounds = math.ceil(share / self._width_of(kind))
         members = [kind.members.popleft() for _ in range(math.ceil(share / rounds))]
         return Hand(kind, {member.number: member for member in members}, len(members))

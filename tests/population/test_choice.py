@@ -63,8 +63,14 @@ def test_cores_share_what_is_small_once_there_is_much_of_it(monkeypatch: pytest.
     monkeypatch.setattr(choice, "SURE_WEIGHTS", 2**14)
     members = [member(i, batch_size=(8, 16)[i % 2]) for i in range(5)]
     steps = 3 * 2 * math.ceil(84 / 8) + 2 * 2 * math.ceil(84 / 16)  # of 120 rows 84 train
-    least = 1e3 * 0.2 / (0.8 - 0.5) / steps  # thousandths of a second of a step, where workers are ready
-    for ready, step, way in ((0.0, 1.1 * least, "stacks"), (0.0, 0.9 * least, "stacked"), (2.0, 2 * least, "stacked")):
+    least = (
+        1e3 * choice.HIRE_SECONDS / (choice.MUST_GAIN - 0.5) / steps
+    )  # thousandths of a second of a step, where workers are ready
+    for ready, step, way in (
+        (0.0, 1.1 * least, "stacks"),
+        (0.0, 0.9 * least, "stacked"),
+        (2.0, 1.1 * least, "stacked"),
+    ):
         monkeypatch.setattr(choice, "seconds_until_ready", lambda ready=ready: ready)
         monkeypatch.setattr(choice, "_step_stacked", lambda ground, members, step=step: 1e-3 * step)
         called.clear()

@@ -184,6 +184,8 @@ def test_hands_are_shares_of_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     assert dealt([member(i) for i in range(5)], 2) == [[0, 1, 2], [3, 4]]
     assert dealt([member(0)], 2) == [[0]]
     both = [*(member(i, batch_size=32) for i in range(4)), *(member(i, batch_size=8) for i in range(4, 8))]
+    assert dealt(both, 2) == [[4, 5, 6, 7], [0, 1, 2, 3]], "a stack of one is not left behind"
+    monkeypatch.setattr("limpid.population.dealing.LEAST_WIDTH", 1)
     assert dealt(both, 2) == [[4, 5, 6], [0, 1, 2, 3]], "5 units of work are 4 + 1; each is to have 2.5"
     assert dealt([member(i, optim__ema=0.9) for i in range(4)], 2) == [[0], [1]], "none of these fit together"
     monkeypatch.setattr("limpid.population.dealing.width_of", lambda num_weights: 3)
