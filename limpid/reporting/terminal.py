@@ -211,9 +211,14 @@ def _print(lines: Sequence[str], stream: TextIO | None) -> None:
 
 
 def _column_lines(columns: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Columns by type: `3 number: weight, year, power (2 with missing values)`."""
+    """Inputs by type: `3 number: weight, year, power (2 with missing values)`, and what groups or orders the rows."""
     by_type: dict[str, list[Mapping[str, Any]]] = {}
     for column in columns:
+        role = column.get("role", "feature")
+        if role in ("group", "time"):
+            by_type.setdefault(f"{role} of the rows", []).append(column)
+        if role != "feature":
+            continue
         kind = column.get("type") or column.get("kind") or "column"
         by_type.setdefault(plain(kind), []).append(column)
     lines = []

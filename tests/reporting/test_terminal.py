@@ -193,6 +193,8 @@ def test_data_summary_text() -> None:
                     num_train=24000, num_valid=4000, num_test=16281)  # fmt: skip
     columns = [{"name": "age", "type": "number"}, {"name": "work", "type": "category", "missing": 9}]
     columns += [{"name": f"x{i}", "type": "number"} for i in range(9)]
+    columns += [{"name": "income", "type": "category", "role": "target"}]
+    columns += [{"name": "town", "type": "category", "role": "group"}]
     summary = {"columns": columns, "notes": ["no header row"], "dropped": [], "task_reason": "two classes"}
     stream = io.StringIO()
     print_data_summary(summary, spec, stream=stream)
@@ -202,6 +204,7 @@ def test_data_summary_text() -> None:
         "2 classes: <=50K, >50K\n"
         "10 number: age, x0, x1, x2, x3, x4, x5, x6 and 2 more\n"
         "1 category: work (1 with missing values)\n"
+        "1 group of the rows: town\n"
         "note: no header row\n"
     )
 
