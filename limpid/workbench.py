@@ -249,6 +249,8 @@ def execute(wiring: Wiring, run: Run, state: TrainingState | None, observer: Any
                 examiner.examine(wiring)
                 monitors = examiner.monitors(wiring)
             if lineup is not None:
+                if wiring.config.record.doctor:
+                    Examiner(run, observer).examine(lineup.ground.wiring(lineup.members[0]))
                 wiring, position = fit_members(wiring, lineup, run, observer, stop=stop)
             elif wiring.members:
                 position = keep_whole(wiring, run, Position(EarlyStopping(plan.higher_is_better)))

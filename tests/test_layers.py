@@ -73,7 +73,18 @@ MAY_IMPORT = {
     "practice": BASE | PARTS | {"config_reader", "opening", "population", "start", "wiring"},
     "search": BASE
     | PARTS
-    | {"config_reader", "defaults", "fork_server", "opening", "population", "scoring", "section", "start", "wiring"},
+    | {
+        "config_reader",
+        "defaults",
+        "fork_server",
+        "opening",
+        "population",
+        "practice",
+        "scoring",
+        "section",
+        "start",
+        "wiring",
+    },
     "workbench": BASE | FOLDERS | {"config_reader", "opening", "practice", "scoring", "wiring"},
     "several": BASE | PARTS | {"config_reader", "fork_server", "opening", "population", "wiring", "workbench"},
     "finished": {"record", "reporting", "deploy"},

@@ -197,6 +197,15 @@ def probe_batch(wiring: Wiring, count: int) -> Batch:
     return Batch(batch.inputs, batch.target, index.to(wiring.plan.device))
 
 
+def examine_data(run: Run, wiring: Wiring) -> None:
+    """Measure before a search what is cheap, and write down what it says of the data, which all its networks share."""
+    probes = (probe for probe in PROBES if probe.when == "before")
+    rows = [{"kind": "probe", **row} for row in measure(subject_of(wiring), probes)]
+    checks = [check for check in CHECKS.values() if check.when == "before" and check.code.startswith("D")]
+    findings = judge(Evidence({**run.header, "kind": "run"}, rows), checks).findings
+    run.add_rows([*rows, *({"kind": "finding", **finding.to_row()} for finding in findings)])
+
+
 def check_wiring(wiring: Wiring, given: Config) -> Diagnosis:
     """Measure everything that can be measured before training, and ask every check that needs no more."""
     chosen: Iterable[Probe] = (probe for probe in PROBES if probe.when in ("before", "check"))

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 from limpid.errors import RecordError
 from limpid.record.run import Run
 from limpid.record.trial_table import TrialTable
+from limpid.reporting.finding_lines import finding_line
 from limpid.reporting.progress import Progress
 from limpid.reporting.search_lines import TrialLines, heading_lines, result_lines, result_row
 from limpid.reporting.terminal import print_data_summary
@@ -29,9 +30,12 @@ class SearchScreen:
         self._epochs = int(header["epochs"])
         if self._json:
             self._emit("search", path=str(folder.path), space=header["space"], budget=folder.budget)
+            for row in folder.run.events("finding"):
+                self._emit("finding", **{key: value for key, value in row.items() if key not in ("kind", "time")})
             return
         if not self._quiet:
             print_data_summary(header.get("summary") or {}, header.get("data") or {}, stream=self.progress.stream)
+        self._write([finding_line(row) for row in folder.run.events("finding") if row["level"] != "note"])
         self._write(heading_lines(header, folder.budget))
         table = TrialTable(header, [{"kind": "member", **row} for row in rows])
         self._table = TrialLines(table)

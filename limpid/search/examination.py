@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from limpid.doctor.diagnosis import Diagnosis, judge
 from limpid.doctor.evidence import Evidence
+from limpid.doctor.finding import Finding
 from limpid.errors import ConfigError
 from limpid.record.files import write_file
 from limpid.record.run import Run
@@ -28,10 +29,13 @@ def diagnose_search(run: Run, *, treat: bool = False) -> Diagnosis:
             f"To treat the winner, give its run: {run.path / 'best'}."
         )
     evidence = Evidence.of(run)
+    diagnosis = judge(evidence)
+    of_data = (Finding.from_row(row) for row in run.events("finding") if row["code"].startswith("D"))
+    diagnosis = replace(diagnosis, findings=(*of_data, *diagnosis.findings))
     found = evidence.trials.next if evidence.trials else None
     if found is None:
-        return judge(evidence)
-    return replace(judge(evidence), notes=(*found["changes"], f"next search: {next_command(found, run.path)}"))
+        return diagnosis
+    return replace(diagnosis, notes=(*found["changes"], f"next search: {next_command(found, run.path)}"))
 
 
 def conclude_search(run: Run) -> Diagnosis:

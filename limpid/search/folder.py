@@ -94,7 +94,7 @@ class SearchFolder:
         if budget is not None and budget < len(self.trials):
             raise RecordError(f"--budget {budget}: {self.path} has {len(self.trials)} trials already. Give more.")
         known = {row["number"] for row in (*self.trials.values(), *self.finals.values())}
-        self.run.forget(lambda row: row["kind"] in CONCLUSIONS or row.get("member", -1) not in {-1, *known})
+        self.run.forget(lambda row: _concludes(row) or row.get("member", -1) not in {-1, *known})
         if budget is not None and budget != self.budget:
             self.budget = budget
             self.run.add("extension", budget=budget)
@@ -150,3 +150,8 @@ def _base_of(run: Run) -> Config:
     given = config_from_dict(run.header["given"], origin=f"{run.path}/run.json")
     resolved = run.header["config"]["training"]
     return with_options(given, {f"training__{key}": resolved[key] for key in ("precision", "matmul")})
+
+
+def _concludes(row: Row) -> bool:
+    """Whether a row was written at the end of a search; what was found in the data was found before it."""
+    return row["kind"] in CONCLUSIONS and not (row["kind"] == "finding" and row["code"].startswith("D"))

@@ -9,6 +9,8 @@ from limpid.errors import ConfigError, LimpidError, Stopped
 from limpid.population.choice import Choice
 from limpid.population.executors import train_population
 from limpid.population.ground import Ground
+from limpid.population.member import Member
+from limpid.practice.examination import examine_data
 from limpid.search.examination import conclude_search
 from limpid.search.finalists import Finalist, Finals
 from limpid.search.folder import BEST, STUDY, SearchFolder
@@ -54,8 +56,10 @@ def run_search(
         run.close()
         raise
     try:
-        audience.begins(folder)
         with StopRequest() as stop:
+            if base.record.doctor and not run.events("probe"):
+                examine_data(run, ground.wiring(Member(0, base)))
+            audience.begins(folder)
             trials = Trials(study, folder, base, audience, seconds=seconds)
             stages = Stages(trials, lambda: Finals(folder, base, audience))
 

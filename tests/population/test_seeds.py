@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from scipy import stats
@@ -194,6 +195,7 @@ def test_a_resumed_run_trains_only_what_is_missing(harm: str, tmp_path: Path) ->
         def wired(self, wiring: Any, run: Any) -> None: ...
         def step(self, step: int, loss: float) -> None: ...
         def close(self) -> None: ...
+        def finding(self, finding: Any) -> None: ...
         def epoch(self, row: Any, valid_row: Any) -> None: ...
         def way(self, text: str) -> None: ...
         def member(self, row: Any, ended: int, count: int) -> None:
@@ -269,3 +271,15 @@ def test_the_terminal_and_the_report_speak_of_every_member(tmp_path: Path, limpi
     assert refused.code == 2
     assert "do not go together" in refused.err
     assert "Traceback" not in refused.err
+
+
+def test_what_the_data_show_is_told_before_several_are_trained(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 200)
+    people = pl.DataFrame({"age": rng.normal(size=200) + label, "outcome": label * 2 + 5, "label": label})
+    run = limpid.train(people, target="label", seeds=2, out=tmp_path / "run", **{**OPTIONS, "size": None})
+    kinds = [row["kind"] for row in run.events()]
+    assert [row["where"] for row in run.events("finding") if row["code"] == "D10"] == ["outcome"]
+    assert kinds.index("finding") < kinds.index("member")
+    alone = {**OPTIONS, "size": None, "record__doctor": False}
+    assert not limpid.train(people, target="label", seeds=2, out=tmp_path / "off", **alone).events("finding")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
+import polars as pl
 import pytest
 import torch
 
@@ -16,6 +19,7 @@ from limpid.config_reader import load_config, with_options
 from limpid.data.dataset import Dataset
 from limpid.deploy.trained import best_weights
 from limpid.errors import ConfigError, RecordError
+from limpid.reporting.search_screen import SearchScreen
 from limpid.search.result import SearchResult
 
 SPACE = {
@@ -199,3 +203,23 @@ def test_a_module_of_ones_own_cannot_be_searched(tmp_path) -> None:
     with pytest.raises(ConfigError, match="builds every network anew"):
         limpid.tune("moons", model=torch.nn.Linear(2, 1), out=str(tmp_path / "s"))
     assert not (tmp_path / "s").exists()
+
+
+def test_a_column_that_leaks_the_target_is_told_before_the_search(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 200)
+    frame = {"age": rng.normal(size=200) + label, "outcome": np.where(label == 1, "yes", "no"), "label": label}
+    path = tmp_path / "people.csv"
+    pl.DataFrame(frame).write_csv(path)
+    with contextlib.closing(SearchScreen()) as screen:
+        search = limpid.tune(
+            str(path), target="label", model="mlp", epochs=1, budget=2, seeds=0, out=str(tmp_path / "search"),
+            observer=screen,
+        )  # fmt: skip
+    found = [row for row in search.run.events("finding") if row["code"] == "D10"]
+    assert [row["where"] for row in found] == ["outcome"]
+    shown = capsys.readouterr().out
+    assert shown.index("warning D10") < shown.index("trial  ")
+    assert limpid.diagnose(search.path).findings[0].code == "D10"
+    longer = limpid.tune(resume=search.path, budget=3)
+    assert [row["where"] for row in longer.run.events("finding") if row["code"] == "D10"] == ["outcome"]

@@ -197,7 +197,9 @@ def test_a_bar_moves_on_a_terminal(tmp_path) -> None:
 def test_one_json_object_per_line(limpid: Callable[..., Any]) -> None:
     done = limpid(*COMMAND, "--budget", "2", "--seeds", "1", "--json", "--out", "s")
     rows = [json.loads(line) for line in done.out.splitlines()]
-    assert [row["event"] for row in rows] == ["search", "way", "trial", "trial", "final", "final", "result"]
+    expected = ["search", "finding", "way", "trial", "trial", "final", "final", "result"]
+    assert [row["event"] for row in rows] == expected
+    assert (rows[1]["code"], rows[1]["level"]) == ("D15", "note")
     assert rows[-1]["winner"]["best"] == "best"
     assert rows[-1]["run"].endswith("best")
 
