@@ -36,7 +36,7 @@ def main() -> None:
 
     from limpid.fork_server import expect_workers
 
-    expect_workers(options.on)  # before torch is loaded, as the commands do
+    expect_workers(options.on, len(plan["configs"]))  # before torch is loaded, as the commands do
     from limpid.config import Config
     from limpid.config_reader import with_options
     from limpid.population.executors import train_population

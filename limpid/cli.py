@@ -100,7 +100,7 @@ def train(
     """
     named = {name: value for name, value in locals().items() if value not in (None, [])}
     if named.keys() & set(WORDS):
-        expect_workers(on)
+        expect_workers(on, max(seeds or 0, folds or 0, bag or 0))
     flags = _pop(named, "source", "model", "recipe", "config", "set_", "resume", "json", "quiet")
     from limpid.reporting.terminal import Screen
 

@@ -17,7 +17,10 @@ from limpid.cores import usable_cores
 
 WORKER = "limpid.population.worker"  # what it imports, and with it everything that members need
 IMPORT_SECONDS = 2.0  # that this takes; measured 1.9 on two cores of a Xeon, up to 5 where the disk is slow
-WORTH_IT = ("auto", "stacks", "processes")  # ways to train a population that may need workers
+IN_WORKERS = ("stacks", "processes")  # ways to train a population that take workers
+# Fewer networks are either small, and done in one process before the server is ready, whose imports slow down ours by
+# half a second on two cores; or so large that two seconds are nothing.
+MANY = 64
 
 _begun_at: float | None = None
 
@@ -30,9 +33,10 @@ def worker_context() -> Any:
     return multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
 
 
-def expect_workers(on: str | None) -> None:
-    """Start the server early, unless workers would be of no use: on one core, or for other ways to train."""
-    if usable_cores() > 1 and (on or "auto") in WORTH_IT:
+def expect_workers(on: str | None, networks: int) -> None:
+    """Start the server early where workers are certain, or likely because there are many networks to train."""
+    likely = on in IN_WORKERS or (on in (None, "auto") and networks >= MANY)
+    if likely and usable_cores() > 1:
         start_fork_server()
 
 

@@ -69,7 +69,7 @@ class Population:
                 raise ConfigError(f"configs[{number}] asks for several networks; each configuration is one network.")
         if not self.configs:
             raise ConfigError("configs holds no configuration; give one for each network.")
-        expect_workers("auto")
+        expect_workers("auto", len(self.configs))
         self.outcomes: list[Outcome] = []
         self._ground = Ground(None if named else source, y, seed=seed)
 

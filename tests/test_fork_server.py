@@ -28,7 +28,11 @@ main()
 
 @pytest.mark.parametrize(
     "arguments",
-    [["tune", "digits"], ["train", "digits", "--seeds", "2"], ["train", "digits", "--sizes", "3", "--on", "stacks"]],
+    [
+        ["tune", "digits", "--budget", "250"],
+        ["train", "digits", "--seeds", "64"],
+        ["train", "digits", "--sizes", "3", "--on", "stacks"],
+    ],
     ids=" ".join,
 )
 def test_it_is_begun_before_torch_is_loaded(arguments: list[str]) -> None:
@@ -40,11 +44,12 @@ def test_it_is_begun_before_torch_is_loaded(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "cores"),
     [
-        (["tune", "no/such.csv", "--on", "stacked"], 2),
-        (["tune", "no/such.csv", "--on", "one-by-one"], 2),
+        (["tune", "no/such.csv", "--budget", "250", "--on", "stacked"], 2),
+        (["tune", "no/such.csv", "--budget", "25"], 2),
+        (["tune", "no/such.csv", "--budget", "250", "--on", "one-by-one"], 2),
         (["tune", "--show", "no/such/folder"], 2),
         (["train", "no/such.csv"], 2),
-        (["tune", "no/such.csv"], 1),
+        (["tune", "no/such.csv", "--budget", "250"], 1),
     ],
     ids=str,
 )

@@ -49,7 +49,7 @@ def tune(
     Options of train fix what is not to be searched: --lr 0.01 takes the rate out of the default space.
     """
     if show is None:
-        expect_workers(on)
+        expect_workers(on, budget or 0)
     from limpid.reporting.search_screen import SearchScreen
 
     screen = SearchScreen(quiet=quiet, json=json)

@@ -81,7 +81,7 @@ def line_up(wiring: Wiring, given: Config, source: Any, y: Any) -> tuple[Wiring,
             f"{training.members} sets all three. To train one fold alone, leave training.members at 1."
         )
     find_executor(training.on)
-    expect_workers(training.on)
+    expect_workers(training.on, training.members)
     named = source is None or isinstance(source, str | Path | Config)
     ground = Ground(None if named else source, y, seed=training.seed)
     ground.hold(wiring.config, wiring.dataset)

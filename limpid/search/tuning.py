@@ -70,7 +70,7 @@ def tune(
         Stopped: Ctrl-C or SIGTERM; what ended is kept, and `resume` goes on.
     """
     seconds = seconds_of(time)
-    expect_workers(on)
+    expect_workers(on, budget or BUDGET)
     if resume is not None:
         given: dict[str, Any] = {"model": model, "config": config, "space": space, "metric": metric, "sampler": sampler}
         given |= {"pruner": pruner, "seeds": seeds, **options}
