@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / "limpid"
@@ -223,39 +221,52 @@ def is_ours(module: str) -> bool:
     return module == "limpid" or module.startswith("limpid.")
 
 
-each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOME)))
+def found_wrong(objections: Callable[[Path], Iterator[str]]) -> str:
+    """What is to be said against any file, a line each."""
+    return "\n".join(text for path in FILES for text in objections(path))
 
 
-@each_file
-def test_imports_follow_the_table(path: Path) -> None:
-    part = part_of(module_name(path))
-    assert part in MAY_IMPORT, f"limpid/{part} has no row in the table: decide what it may import."
-    for found in imports_of(path):
-        if is_ours(found.module) and part_of(found.module) not in (part, "__init__"):
-            assert part_of(found.module) in MAY_IMPORT[part], f"{path}:{found.line}: {part} must not use {found.module}"
+def test_imports_follow_the_table() -> None:
+    def objections(path: Path) -> Iterator[str]:
+        part = part_of(module_name(path))
+        if part not in MAY_IMPORT:
+            yield f"limpid/{part} has no row in the table: decide what it may import."
+            return
+        for found in imports_of(path):
+            if is_ours(found.module) and part_of(found.module) not in (part, "__init__", *MAY_IMPORT[part]):
+                yield f"{path}:{found.line}: {part} must not use {found.module}"
+
+    wrong = found_wrong(objections)
+    assert not wrong, wrong
 
 
-@each_file
-def test_nothing_heavy_at_the_top(path: Path) -> None:
-    part = part_of(module_name(path))
-    banned = HEAVY - HEAVY_BY_NATURE.get(part, set())
-    for found in imports_of(path):
-        library = found.module.split(".")[0]
-        assert not (found.at_top and library in banned), (
-            f"{path}:{found.line}: import {library} inside the function that needs it"
-        )
-        assert not (part in NO_TORCH and library in ("torch", "torchvision")), (
-            f"{path}:{found.line}: {part} works without torch"
-        )
+def test_nothing_heavy_at_the_top() -> None:
+    def objections(path: Path) -> Iterator[str]:
+        part = part_of(module_name(path))
+        banned = HEAVY - HEAVY_BY_NATURE.get(part, set())
+        for found in imports_of(path):
+            library = found.module.split(".")[0]
+            if found.at_top and library in banned:
+                yield f"{path}:{found.line}: import {library} inside the function that needs it"
+            if part in NO_TORCH and library in ("torch", "torchvision"):
+                yield f"{path}:{found.line}: {part} works without torch"
+
+    wrong = found_wrong(objections)
+    assert not wrong, wrong
 
 
-@each_file
-def test_one_noun_per_file(path: Path) -> None:
-    name = str(path.relative_to(ROOT))
-    num_lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert num_lines <= MAX_LINES or name in LONGER_BECAUSE, f"{name} has {num_lines} lines: split it by noun."
-    nouns = {part.strip("_") for part in path.relative_to(HOME).with_suffix("").parts}
-    assert not nouns & NO_NOUNS, f"{name}: name it for what it holds."
+def test_one_noun_per_file() -> None:
+    def objections(path: Path) -> Iterator[str]:
+        name = str(path.relative_to(ROOT))
+        num_lines = len(path.read_text(encoding="utf-8").splitlines())
+        if num_lines > MAX_LINES and name not in LONGER_BECAUSE:
+            yield f"{name} has {num_lines} lines: split it by noun."
+        nouns = {part.strip("_") for part in path.relative_to(HOME).with_suffix("").parts}
+        if nouns & NO_NOUNS:
+            yield f"{name}: name it for what it holds."
+
+    wrong = found_wrong(objections)
+    assert not wrong, wrong
 
 
 def test_excuses_are_still_needed() -> None:
