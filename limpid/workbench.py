@@ -172,7 +172,7 @@ def treat(
     """Try the treatments of a run's findings in paired trials, and train what really helps to the end as a new run.
 
     Args:
-        run: what is treated; its record gets a row for each trial, and nothing else of it changes.
+        run: what is treated; its record gets a row for each trial, its report tells of them, and nothing else changes.
         findings: what is to be treated; None: what a diagnosis finds.
         budget: of the trials, "5m" or "20000 steps"; the new run comes on top.
         out: folder of the new run.
@@ -187,6 +187,7 @@ def treat(
     if out is not None:
         refuse_early(RecordConfig(out=str(out)))
     therapy = therapist.treat(diagnose_run(opened, source=source, y=y).findings if findings is None else findings)
+    publish(opened, report=therapist.config.record.report)
     if not therapy.patch:
         return therapy
     wiring, given = therapist.treated(therapy, None if out is None else str(out))

@@ -16,6 +16,7 @@ from limpid.reporting.population_lines import judged
 from limpid.reporting.reading import Reading, read_run, score_title
 from limpid.reporting.search_report import render_search
 from limpid.reporting.text import interval, percent
+from limpid.reporting.therapy_lines import trial_rows
 from limpid.reporting.token_outcomes import place_figure
 
 HERE = Path(__file__).parent
@@ -56,6 +57,7 @@ def render_report(reading: Reading) -> str:
         cards=sections.headline(reading),
         status=sections.status(reading),
         findings=[card | {"picture": markup(card["picture"])} for card in finding_cards(reading.findings)],
+        trials=trial_rows(reading.trials),
         metrics=sections.result_metrics(reading),
         score_title=score_title(reading),
         confusions=_confusions(reading),

@@ -36,6 +36,7 @@ class Reading:
     end: Row | None = None
     throughput: Row | None = None
     findings: list[Row] = field(default_factory=list)
+    trials: list[Row] = field(default_factory=list)  # of treatments
     examined: bool = False  # whether the doctor looked at the run at all
     notes: list[str] = field(default_factory=list)
     predictions: dict[str, np.ndarray] = field(default_factory=dict)
@@ -113,6 +114,8 @@ def read_run(run: Run) -> Reading:
         elif kind == "finding":
             same = [found for found in reading.findings if _place(found) != _place(row)]
             reading.findings = [*same, row]  # one that has become graver is written again
+        elif kind == "trial":
+            reading.trials.append(row)
         elif kind == "probe":
             reading.examined = True
         elif kind == "end":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from limpid.reporting.progress import WIPE, is_terminal
@@ -46,8 +46,7 @@ class TrialScreen:
 
 def trial_lines(row: Row) -> list[str]:
     """`accepted   lower-rate for O01: optim.lr = 0.003`, and the evidence."""
-    word = "accepted" if row["accepted"] else "withdrawn" if "treated" in row else "not tried"
-    changed = ", ".join(f"{plain(path)} = {_short(value)}" for path, value in row["patch"].items())
+    word, changed = _verdict(row), _changed(row)
     place = f", {plain(row['where'])}" if row.get("where") else ""
     lines = [f"  {word:<10} {row['treatment']} for {row['finding']}{place}" + (f": {changed}" if changed else "")]
     gain = row.get("gain")
@@ -66,6 +65,40 @@ def trial_lines(row: Row) -> list[str]:
             lines[-1] += f"; {label(row['score_name'])} {before} -> {after}"
     lines.append(f"             {plain(row['reason'])}")
     return lines
+
+
+def trial_rows(trials: Sequence[Row]) -> list[dict[str, str]]:
+    """The trials of a run as printable rows of its report."""
+    rows = []
+    for row in trials:
+        gain, shown = row.get("gain"), ""
+        if "treated" in row:
+            shown = f"{number(row['untreated'])} -> {number(row['treated'])}"
+        within = ""
+        if gain:
+            low, high = gain["interval"]
+            within = f"{number(gain['mean'], 3)} ({number(low, 3)} to {number(high, 3)}), {gain['pairs']} pairs"
+        rows.append(
+            {
+                "verdict": _verdict(row),
+                "treatment": str(row["treatment"]),
+                "finding": str(row["finding"]) + (f", {plain(row['where'])}" if row.get("where") else ""),
+                "change": _changed(row),
+                "name": str(FIGURES.get(row["figure"], row["figure"])),
+                "figure": shown,
+                "gain": within,
+                "reason": plain(row["reason"]),
+            }
+        )
+    return rows
+
+
+def _verdict(row: Row) -> str:
+    return "accepted" if row["accepted"] else "withdrawn" if "treated" in row else "not tried"
+
+
+def _changed(row: Row) -> str:
+    return ", ".join(f"{plain(path)} = {_short(value)}" for path, value in row["patch"].items())
 
 
 def therapy_lines(row: Row) -> list[str]:
@@ -97,8 +130,9 @@ def therapy_lines(row: Row) -> list[str]:
         pairs = (f"{name} for {code}" for name, code in row["untried"])
         lines.append("  untried    " + ", ".join(pairs) + " (the budget is used up)")
     if trials:
+        count = f"{len(trials)} trial{'s' if len(trials) > 1 else ''}"
         lines.append(
-            f"  {len(trials)} trials in {seconds(row['seconds'])}; one whose gain does not matter (under "
+            f"  {count} in {seconds(row['seconds'])}; one whose gain does not matter (under "
             f"{100 * row['relevant']:.2g} % of the loss) is accepted in at most {100 * row['level']:.2g} % of all cases"
         )
     if row["path"]:

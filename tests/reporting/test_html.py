@@ -238,6 +238,24 @@ def test_partial_report(make_unfinished: Callable[..., Run], status: str | None,
     assert "Outcome" not in page.words
 
 
+def test_treatments_that_were_tried_stand_in_the_report(make_empty: Callable[..., Run]) -> None:
+    about = {"finding": "O01", "where": "", "figure": "log_loss", "level": 0.05, "share": 1.0}
+    gain = {"mean": 1.87, "interval": [1.04, 2.69], "pairs": 5}
+    with make_empty() as run:
+        assert "Treatments tried" not in read_page(run).words
+        run.add(
+            "trial", treatment="lower-rate", patch={"optim.lr": 0.003}, accepted=True, reason="the gain is real.",
+            untreated=1.955, treated=0.09032, gain=gain, **about,
+        )  # fmt: skip
+        run.add(
+            "trial", treatment="clip", patch={}, accepted=False, reason="not tried: <b>nothing</b> to clip.", **about
+        )
+        words = read_page(run).words
+    assert "accepted lower-rate O01 optim.lr = 0.003 log loss 1.955 -> 0.09032 1.87 (1.04 to 2.69), 5 pairs" in words
+    assert "not tried clip O01" in words
+    assert "<b>nothing</b> to clip" in words, "shown as text, not as markup"
+
+
 def test_report_of_a_run_that_has_no_rows_at_all(make_empty: Callable[..., Run]) -> None:
     with make_empty() as run:
         page = read_page(run)
