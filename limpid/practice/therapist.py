@@ -28,7 +28,8 @@ from limpid.practice.budget import Budget, OutOfBudget
 from limpid.practice.nursery import Nursery
 from limpid.practice.patches import patched
 from limpid.practice.therapy import Audience, Nobody, Therapy
-from limpid.practice.trials import Trial, Trials
+from limpid.practice.trial import Trial
+from limpid.practice.trials import Trials
 from limpid.practice.yardstick import Judgement, figure_for, judge_network
 from limpid.record.run import Run
 from limpid.start import load_start
@@ -97,6 +98,7 @@ class Therapist:
         figure = figure_for(self.config, self.nursery.ground.dataset(self.config).spec)
         state = _State(self.config, figure)
         chosen = [finding for finding in findings if finding.level != "note" and finding.treatments]
+        self.trials.findings = chosen
         share = self._share(sum(self._trainings(name, finding) for finding in chosen for name in finding.treatments))
         for finding in chosen:
             if self._is_gone(state, finding, share):

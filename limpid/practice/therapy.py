@@ -11,7 +11,7 @@ import numpy as np
 from limpid.config import Config
 from limpid.doctor.finding import Finding
 from limpid.doctor.gain import LEVEL, RELEVANT
-from limpid.practice.trials import Trial
+from limpid.practice.trial import Trial
 from limpid.practice.yardstick import Judgement
 
 Z = 1.96  # 95 % of a normal distribution

@@ -14,8 +14,8 @@ A treatment is accepted when its gain is real and its symptom is not as before; 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,61 +24,18 @@ from limpid.config import Config
 from limpid.doctor.checks import CHECKS
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding
-from limpid.doctor.gain import LEVEL, LOOKS, RELEVANT, Gain, is_decided, measure_gain
+from limpid.doctor.gain import LOOKS, RELEVANT, Gain, is_decided, measure_gain
 from limpid.doctor.treatment import Patch, Treatment
 from limpid.errors import LimpidError
 from limpid.practice.budget import OutOfBudget
 from limpid.practice.nursery import Nursery
 from limpid.practice.patches import in_words, patched
 from limpid.practice.symptoms import Symptom, compare_symptom, found_in
+from limpid.practice.trial import Trial
 from limpid.practice.twins import Outcome, Twin
 
 CLASSES = ("classification", "binary", "multilabel")
 DEAREST = 10.0  # seconds that asking for a symptom again may take
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What came of one treatment.
-
-    Attributes:
-        treatment: its name.
-        finding: code of the finding that it is for, and `where` that is.
-        patch: the options that it changes; empty where none would change.
-        figure: what was compared, a loss: lower is better.
-        untreated, treated: means of the figure over the pairs.
-        gain: untreated - treated, with its interval; None where no pair was finished.
-        score: (untreated, treated) means of the headline metric, and its `score_name`.
-        share: of the run's steps that each twin took.
-        symptom: of the finding, in a treated twin.
-        accepted: whether the treatment is kept.
-        reason: why, or why not, in one sentence.
-        trainings: how many were made for it.
-    """
-
-    treatment: str
-    finding: str
-    where: str
-    patch: Patch
-    figure: str
-    accepted: bool
-    reason: str
-    untreated: float | None = None
-    treated: float | None = None
-    gain: Gain | None = None
-    score: tuple[float, float] | None = None
-    score_name: str = ""
-    seeds: tuple[int, ...] = ()
-    share: float = 1.0
-    symptom: Symptom = "not measured"
-    trainings: int = 0
-    seconds: float = 0.0
-
-    def to_row(self) -> dict[str, Any]:
-        """Plain values for the record."""
-        plain = {**vars(self), "patch": dict(self.patch), "level": LEVEL}
-        plain["gain"] = None if self.gain is None else self.gain.to_row()
-        return {key: value for key, value in plain.items() if value is not None}
 
 
 class Trials:
@@ -89,12 +46,16 @@ class Trials:
         seed: of the run; trials use the seeds behind it.
         tell: is told in one line what goes on just now.
         price: seconds that probes took on the run, by name.
+
+    Attributes:
+        findings: all that may be asked for again: a twin is then examined once for all of them, not once for each.
     """
 
     def __init__(
         self, nursery: Nursery, seed: int, tell: Callable[[str], None], price: Mapping[str, float] | None = None
     ) -> None:
         self.nursery, self.seed, self.tell, self.price = nursery, seed, tell, price or {}
+        self.findings: Sequence[Finding] = ()
 
     def run(
         self,
@@ -225,7 +186,7 @@ class Trials:
             return False
         try:
             twin = Twin(base, seed, figure, share)
-            outcome = self.nursery.raise_twin(twin, examined=CHECKS[finding.code].reads)
+            outcome = self.nursery.raise_twin(twin, examined=self._reads(finding))
         except OutOfBudget:
             return False
         return found_in(finding.code, outcome) == ()
@@ -234,7 +195,7 @@ class Trials:
         """The finding's check, asked about a treated twin and, where trials are short, about its untreated sibling."""
         if not self._can_ask(finding):
             return "not measured"
-        reads = CHECKS[finding.code].reads
+        reads = self._reads(finding)
         try:
             treated = twins.examine(twins.treated(patch, self.seed + 1), reads)
             untreated = twins.examine(twins.untreated(self.seed + 1), reads) if twins.share < 1.0 else None
@@ -245,7 +206,18 @@ class Trials:
     def _can_ask(self, finding: Finding) -> bool:
         """Whether there is a check of this code, and what it reads is not too dear."""
         check = CHECKS.get(finding.code)
-        return check is not None and sum(self.price.get(name, 0.0) for name in check.reads) <= DEAREST
+        return check is not None and self._price(check.reads) <= DEAREST
+
+    def _reads(self, finding: Finding) -> tuple[str, ...]:
+        """What a finding's check reads, and those of the others, as far as all together are not too dear."""
+        shared: set[str] = set()
+        for other in filter(self._can_ask, self.findings):
+            more = shared | set(CHECKS[other.code].reads)
+            shared = more if self._price(more) <= DEAREST else shared
+        return tuple(sorted(shared | set(CHECKS[finding.code].reads)))
+
+    def _price(self, reads: Iterable[str]) -> float:
+        return sum(self.price.get(name, 0.0) for name in reads)
 
 
 class _Twins:

@@ -26,7 +26,7 @@ from limpid.practice.patches import patched
 from limpid.practice.symptoms import compare_symptom
 from limpid.practice.therapist import Therapist
 from limpid.practice.therapy import Therapy
-from limpid.practice.trials import Trial
+from limpid.practice.trial import Trial
 from limpid.practice.twins import Outcome, Twin
 from limpid.practice.yardstick import figure_for
 from limpid.record.run import Run
