@@ -46,10 +46,13 @@ def measure(subject: Subject) -> dict[str, Any] | None:
     pairs: list[tuple[Tensor, Tensor]] = [
         (p, g) for p, g in zip(parameters, gradients, strict=True) if g is not None and g.requires_grad
     ]
-    if not pairs:
+    if not pairs or not _twice_differentiable(pairs):
         return None
     scales = _scales(subject, [p for p, _ in pairs])
-    lambda_max, num_iterations = _largest(pairs, scales)
+    try:
+        lambda_max, num_iterations = _largest(pairs, scales)
+    except NotImplementedError:  # an operation of torch's without a second derivative, such as embedding_bag
+        return None
     lr, limit = _limit(subject, divided=scales is not None)
     return {
         "lambda_max": lambda_max,
@@ -59,6 +62,25 @@ def measure(subject: Subject) -> dict[str, Any] | None:
         "num_iterations": num_iterations,
         "divided": scales is not None,
     }
+
+
+def _twice_differentiable(pairs: list[tuple[Tensor, Tensor]]) -> bool:
+    """Whether no gradient came through a function that says it can be differentiated once.
+
+    Such a one ends the graph in a node that autograd passes over when it is not on the way to a parameter: what comes
+    before it would be missing from H in silence.
+    """
+    waiting = [gradient.grad_fn for _, gradient in pairs]
+    seen: set[Any] = set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        if node.name() == "torch::autograd::Error":
+            return False
+        seen.add(node)
+        waiting += [before for before, _ in node.next_functions]
+    return True
 
 
 def _largest(pairs: list[tuple[Tensor, Tensor]], scales: list[Tensor] | None) -> tuple[float, int]:

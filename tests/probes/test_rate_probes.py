@@ -14,6 +14,7 @@ import limpid
 from limpid.config_reader import with_options
 from limpid.doctor.diagnosis import judge
 from limpid.doctor.evidence import Evidence
+from limpid.models.lstm import LSTM
 from limpid.practice.examination import subject_of
 from limpid.probes import curvature, noise_scale, rate_fork, rate_race
 from limpid.probes.subject import Subject
@@ -105,3 +106,23 @@ def test_a_piecewise_linear_loss_has_no_curvature() -> None:
     x, y = torch.randn(64, 3), torch.randn(64, 1)
     values = curvature.measure(Subject(network, nn.functional.l1_loss, (x,), y))
     assert values is None or values["lambda_max"] == pytest.approx(0)
+
+
+class Recurrent(nn.Module):
+    def __init__(self, cell: nn.Module) -> None:
+        super().__init__()
+        self.cell, self.head = cell, nn.Linear(4, 1)
+
+    def forward(self, x_BTI: torch.Tensor) -> torch.Tensor:
+        return self.head(self.cell(x_BTI.transpose(0, 1))[0][-1])
+
+
+def test_what_can_be_differentiated_once_has_no_curvature_that_could_be_told() -> None:
+    """A cell of our own would leave its share of H out in silence; embedding_bag says that it has none."""
+    x, y = torch.randn(16, 5, 3), torch.randn(16, 1)
+    for cell, known in ((nn.LSTM(3, 4), True), (LSTM(3, 4), False)):
+        values = curvature.measure(Subject(Recurrent(cell), nn.functional.mse_loss, (x,), y))
+        assert (values is not None) == known
+    bag = nn.Sequential(nn.EmbeddingBag(10, 4), nn.Linear(4, 1))
+    tokens = torch.randint(10, (16, 5))
+    assert curvature.measure(Subject(bag, nn.functional.mse_loss, (tokens,), y)) is None
