@@ -81,7 +81,7 @@ def test_what_does_nothing_is_accepted_no_more_often_than_stated(tmp_path: Path)
         source = data()
         run = limpid.train(source, out=tmp_path / name, **{**MLP, **options})
         therapist = Therapist(run, source=source)
-        spec = therapist.nursery.dataset(therapist.config).spec
+        spec = therapist.nursery.ground.dataset(therapist.config).spec
         for change, patch in changes(options["lr"], spec.task != "regression").items():
             treatment = Treatment(name=change, what="w", why="w.", source="s")
             trial = therapist.trials.run(
