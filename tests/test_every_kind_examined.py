@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 
 from limpid.doctor.diagnosis import Diagnosis
@@ -48,3 +50,10 @@ def test_a_kind_is_diagnosed_after_training(kind: str, task: str, tmp_path: Path
     assert not diagnosis.notes, diagnosis.notes
     assert len(diagnosis.statistics) > 15
     assert sound(diagnosis)
+
+
+def test_a_column_that_is_not_read_is_named() -> None:
+    rng = np.random.default_rng(0)
+    people = pl.DataFrame({"id": range(120), "age": rng.normal(size=120), "label": rng.integers(0, 2, 120)})
+    diagnosis = check(people, target="label", training__threads=1)
+    assert diagnosis.notes == ("id was not read: numbers the rows",)

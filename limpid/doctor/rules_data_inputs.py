@@ -95,7 +95,7 @@ def holes(evidence: Evidence) -> Verdict | None:
         findings.append(
             Finding(
                 level="note",
-                symptom=f"{_few(flat)} never changes in the training rows.",
+                symptom=f"{_few(flat)} never change{'s' if len(flat) == 1 else ''} in the training rows.",
                 value=float(len(flat)),
                 threshold=0.0,
                 where=flat[0],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -211,4 +212,6 @@ def check_wiring(wiring: Wiring, given: Config) -> Diagnosis:
     chosen: Iterable[Probe] = (probe for probe in PROBES if probe.when in ("before", "check"))
     rows = [{"kind": "probe", **row} for row in measure(subject_of(wiring), chosen)]
     evidence = Evidence(wiring.header(given), rows)
-    return judge(evidence, [check for check in CHECKS.values() if check.when == "before"])
+    diagnosis = judge(evidence, [check for check in CHECKS.values() if check.when == "before"])
+    dropped = (f"{column} was not read: {why}" for column, why in wiring.dataset.summary.get("dropped", ()))
+    return replace(diagnosis, notes=(*dropped, *diagnosis.notes))
