@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.installed
 UNFINISHED := $(VENV)/.installing
 # Compiled tests are kept, whatever the environment says: else each worker rewrites every file's asserts on every run.
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PY) -m pytest
-PYTEST_N := $(PYTEST) -n $(JOBS) --dist worksteal
+PYTEST_N := $(PYTEST) -n $(JOBS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow test-accelerator check lint format format-check types layers coverage \

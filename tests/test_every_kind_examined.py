@@ -24,7 +24,7 @@ CASES = [
     ("captions", "tokens"),
 ]
 
-QUICK = {("vector", "binary"), ("table", "regression"), ("series", "classification")}
+QUICK = {("vector", "binary"), ("table", "regression")}
 CHECKED = [case if case in QUICK else pytest.param(*case, marks=pytest.mark.slow) for case in CASES]
 
 

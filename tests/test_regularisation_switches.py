@@ -40,6 +40,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.spec("G9", "G15")
+@pytest.mark.slow
 def test_bagging_and_frozen_early_layers_are_switches_of_one_table(digits: dict[str, Path], tmp_path: Path) -> None:
     source = train(str(digits["low"]), out=tmp_path / "source", **{**OPTIONS, "epochs": 8})
     switches: dict[str, dict[str, Any]] = {
@@ -104,6 +105,7 @@ def test_batch_norm_augmentation_noise_and_pooling_are_switches_of_one_table(
 
 
 @pytest.mark.spec("G20")
+@pytest.mark.slow
 def test_early_termination_ridge_and_dropout_on_the_same_data(digits: dict[str, Path], tmp_path: Path) -> None:
     common = {**OPTIONS, "hidden": (256, 128), "epochs": 60, "training__restore_best": False}
     switches: dict[str, dict[str, Any]] = {

@@ -82,6 +82,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_seed_have_the_same_bits(whole: Path, tmp_path: Path, here: Callable[..., str]) -> None:
     here(*OPTIONS, "--out", tmp_path / "twin")
     assert end_of(tmp_path / "twin")["digest"] == end_of(whole)["digest"]

@@ -145,6 +145,7 @@ def test_auxiliary_classifier_of_inception_v3_needs_its_size() -> None:
 
 
 @pytest.mark.spec("A33", "X42", "K29")
+@pytest.mark.slow
 def test_inception_v4_and_inception_resnet() -> None:
     spec = LARGE.model_copy(update={"input_shape": (3, 299, 299)})
     assert count("inception-v4", spec)[0] == 42_679_816

@@ -143,6 +143,7 @@ def test_no_move_touches_the_head() -> None:
         assert outcomes(move, "fc") == set()
 
 
+@pytest.mark.slow
 def test_work_that_no_network_keeps_to_is_refused() -> None:
     with pytest.raises(ConfigError, match="No network for samples of 1 x 8 x 8 stays within 100 multiply-adds"):
         Frame((1, 8, 8), 10, 100.0).drawn(np.random.default_rng(0))
@@ -205,6 +206,7 @@ def test_evolution_is_the_published_algorithm() -> None:
         assert sampler.parent_of(study, number) == parent + max(0, len(told) - population)
 
 
+@pytest.mark.slow
 def test_evolution_climbs_where_chance_does_not() -> None:
     frame = Frame.of(pattern_space().knobs[0])
     late = np.mean([depth(params) for seed in range(2) for params in evolved(40, seed)[2][20:]])

@@ -61,6 +61,7 @@ def test_reptile_is_its_update_written_out() -> None:
 
 
 @pytest.mark.spec("A64")
+@pytest.mark.slow
 def test_five_points_teach_more_from_reptiles_weights_than_from_random_ones() -> None:
     model = network(0)
     reptile(model, SquaredError(), waves, rounds=1000)
