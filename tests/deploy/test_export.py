@@ -78,7 +78,9 @@ SPECS = {
 }
 
 
-@pytest.mark.parametrize("case", SPECS)
+@pytest.mark.parametrize(
+    "case", [case if case in ("image", "codes") else pytest.param(case, marks=pytest.mark.slow) for case in SPECS]
+)
 def test_every_format_answers_like_the_live_network(make_run, tmp_path, case):
     onnxruntime = pytest.importorskip("onnxruntime")
     made = make_run(SPECS[case][0], model=SPECS[case][1])

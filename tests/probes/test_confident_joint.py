@@ -43,7 +43,7 @@ def test_the_joint_is_that_of_the_formula() -> None:
 
 
 @pytest.mark.parametrize("pairs", [False, True])
-@pytest.mark.parametrize("share", [0.05, 0.1, 0.2])
+@pytest.mark.parametrize("share", [0.05, pytest.param(0.1, marks=pytest.mark.slow), 0.2])
 def test_planted_errors_are_counted_and_found(share: float, pairs: bool) -> None:
     x, true = load_digits(return_X_y=True)
     label = flipped(true, share, pairs, seed=3)

@@ -84,7 +84,9 @@ def each_fault(tmp_path: Path, case: str) -> tuple[list[str], Callable[[int], Pa
 
 
 @pytest.mark.parametrize("torn", [False, True])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", ["first", "rotation", *(pytest.param(case, marks=pytest.mark.slow) for case in ("second", "again"))]
+)
 def test_a_crash_at_any_operation_of_a_save_leaves_old_or_new(tmp_path: Path, case: str, torn: bool) -> None:
     before, step = CASES[case]
     operations, fresh = each_fault(tmp_path, case)
