@@ -5,7 +5,7 @@ from __future__ import annotations
 from limpid.reporting.more_rows import more_rows_sentence
 from limpid.reporting.population import Population, Spread
 from limpid.reporting.reading import Reading, Row, score_name, score_title
-from limpid.reporting.text import figure, interval, label, number, plain, seconds
+from limpid.reporting.text import doubts, figure, interval, label, number, plain, seconds
 
 OF_MEMBERS = {
     "seeds": "What another seed would change, on the same rows; not what other rows would.",
@@ -81,10 +81,8 @@ def spread_lines(reading: Reading, population: Population) -> list[str]:
 def held_out_line(row: Row) -> str:
     """`out of fold accuracy 97.43 % (95 % interval 96.40 to 98.17 %, n = 1,527 of 1,527)`."""
     name = str(row.get("score", "loss"))
-    bounds = (row.get("interval") or {}).get(name)
-    doubt = f"95 % interval {interval(name, *bounds)}, " if bounds else ""
-    rows = f"n = {number(row.get('n', 0))} of {number(row.get('of', 0))} training rows"
-    return f"{plain(row.get('name', '')).replace('_', ' ')} {label(name)} {figure(name, row[name])} ({doubt}{rows})"
+    rows = ", ".join([*doubts(name, row), f"n = {number(row.get('n', 0))} of {number(row.get('of', 0))} training rows"])
+    return f"{plain(row.get('name', '')).replace('_', ' ')} {label(name)} {figure(name, row[name])} ({rows})"
 
 
 def size_lines(population: Population) -> list[str]:

@@ -14,6 +14,7 @@ from limpid.reporting.finding_lines import finding_line
 from limpid.reporting.reading import read_run, score_title
 from limpid.reporting.text import (
     columns_of,
+    doubts,
     figure,
     interval,
     label,
@@ -203,9 +204,8 @@ def _score_lines(best: Run) -> list[str]:
     name, result = reading.score, reading.result
     if name is None or result is None or name not in result:
         return []
-    bounds = (result.get("interval") or {}).get(name)
-    doubt = f"95 % interval {interval(name, *bounds)}, " if bounds else ""
-    return [f"{score_title(reading)} {figure(name, result[name])} ({doubt}n = {number(result.get('n', 0))})"]
+    within = ", ".join([*doubts(name, result), f"n = {number(result.get('n', 0))}"])
+    return [f"{score_title(reading)} {figure(name, result[name])} ({within})"]
 
 
 def _shown(table: TrialTable, value: float) -> str:

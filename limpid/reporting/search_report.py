@@ -16,7 +16,7 @@ from limpid.reporting.finding_cards import finding_cards
 from limpid.reporting.page import content_policy, json_island, markup, plotly_source
 from limpid.reporting.reading import Reading, read_run, score_title
 from limpid.reporting.search_lines import next_command, range_text, value_of
-from limpid.reporting.text import figure, interval, label, number, plain, seconds, shorten, value_text
+from limpid.reporting.text import doubts, figure, interval, label, number, plain, seconds, shorten, value_text
 
 HERE = Path(__file__).parent
 MOST_ROWS = 1000  # of the table of trials: the best
@@ -117,8 +117,7 @@ def _cards(table: TrialTable, best: Reading | None) -> list[Row]:
         cards[-1]["detail"] = f"trial {won.number}"
     result = best.result if best is not None else None
     if best is not None and result and best.score in result:
-        bounds = (result.get("interval") or {}).get(best.score)
-        parts = [f"95 % interval {interval(str(best.score), *bounds)}"] if bounds else []
+        parts = doubts(str(best.score), result)
         parts.append(f"n = {number(result.get('n', 0))}, read once")
         cards.append({"name": score_title(best), "value": figure(str(best.score), result[best.score])})
         cards[-1]["detail"] = ", ".join(parts)

@@ -9,7 +9,7 @@ from limpid.reporting.intervals import wilson
 from limpid.reporting.outcomes import ClassOutcome, WrongRow, class_outcomes, most_wrong, targets_and_predictions
 from limpid.reporting.png import data_uri, stretch
 from limpid.reporting.reading import NOT_A_METRIC, Reading, Row, score_title
-from limpid.reporting.text import figure, interval, label, number, percent, plain, rate, seconds, shorten
+from limpid.reporting.text import doubts, figure, interval, label, number, percent, plain, rate, seconds, shorten
 from limpid.reporting.token_outcomes import surprising_rows
 
 MOST_CLASS_ROWS = 100  # of the per-class table; the weakest are kept
@@ -71,12 +71,7 @@ def status(reading: Reading) -> str | None:
 
 def _score_detail(reading: Reading) -> str:
     assert reading.result is not None
-    name, parts = reading.score or "", []
-    bounds = (reading.result.get("interval") or {}).get(name)
-    if bounds:
-        parts.append(f"95 % interval {interval(name, *bounds)}")
-    elif reading.result.get("interval") == {}:
-        parts.append("too few samples for an interval")
+    parts = doubts(reading.score or "", reading.result)
     if reading.result.get("n") is not None:
         parts.append(f"n = {number(reading.result['n'])}")
     return ", ".join(parts)

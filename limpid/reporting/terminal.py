@@ -12,7 +12,7 @@ from limpid.reporting.population import read_population
 from limpid.reporting.population_lines import member_line, population_lines
 from limpid.reporting.progress import Progress, encodable, is_terminal, json_line
 from limpid.reporting.reading import Row, read_run, score_title
-from limpid.reporting.text import columns_of, figure, interval, number, percent, plain, seconds, shorten, value_text
+from limpid.reporting.text import columns_of, doubts, figure, number, percent, plain, seconds, shorten, value_text
 
 WIDEST_CELL = 60  # columns of a table's cell, and of a value
 LEAST_SHARE = 1e-3  # of the machine's arithmetic: below, a network has hardly any, and reading is the work
@@ -154,12 +154,9 @@ def print_result(run: Run, *, json: bool = False, stream: TextIO | None = None) 
     lines = [] if population is None else population_lines(reading, population)
     if reading.result is not None and reading.score in reading.result:
         name, result = reading.score or "", reading.result
-        bounds = (result.get("interval") or {}).get(name)
-        unknown = "too few samples for an interval, " if result.get("interval") == {} else ""
-        doubt = f"95 % interval {interval(name, *bounds)}, " if bounds else unknown
         several = f" of the mean of {len(reading.header['members'])} networks" if reading.header.get("members") else ""
-        n = number(result.get("n", 0))
-        lines.append(f"{score_title(reading)}{several} {figure(name, result[name])} ({doubt}n = {n})")
+        within = ", ".join([*doubts(name, result), f"n = {number(result.get('n', 0))}"])
+        lines.append(f"{score_title(reading)}{several} {figure(name, result[name])} ({within})")
     else:
         lines.append(f"{reading.status} after step {number(reading.last_step)}, no score")
     trained = reading.best_epoch is not None and reading.last_epoch > 0  # by itself, not through members

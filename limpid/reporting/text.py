@@ -111,6 +111,14 @@ def interval(name: str, low: float, high: float) -> str:
     return f"{number(float(low))} to {number(float(high))}"
 
 
+def doubts(name: str, row: Mapping[str, Any]) -> list[str]:
+    """What is said of a score's interval, at most one remark; none where the row does not speak of intervals."""
+    bounds = (row.get("interval") or {}).get(name)
+    if bounds:
+        return [f"95 % interval {interval(name, *bounds)}"]
+    return ["too few samples for an interval"] if row.get("interval") == {} else []
+
+
 def label(name: str) -> str:
     """A metric's name for people: `balanced_accuracy` is "balanced accuracy", `r2` is "R²"."""
     return LABELS.get(name, plain(name).replace("_", " "))

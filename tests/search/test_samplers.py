@@ -196,7 +196,7 @@ def test_a_hidden_result_is_a_trial_in_training() -> None:
 
 @pytest.mark.parametrize("name", PRUNERS)
 def test_pruners_let_the_worst_go_and_keep_the_best(name: str) -> None:
-    study = optuna.create_study(direction="maximize", pruner=build_pruner(name, 20))
+    study = optuna.create_study(study_name="worst", direction="maximize", pruner=build_pruner(name, 20))
     epochs = {}
     for quality in (5, 9, 1, 7, 3, 8, 2, 9.5, 0, 6, 4, 1.5, 0.5, 2.5):
         trial = study.ask()
