@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from limpid.reporting.page import content_policy, json_island
+from limpid.reporting.page import content_policy, json_island, template
 from limpid.reporting.text import plain, shorten
 
 HERE = Path(__file__).parent
@@ -38,22 +38,17 @@ def render_gallery(
         columns: of the table.
         how_to_use: the command that uses the table.
     """
-    import jinja2
     from markupsafe import Markup
 
     script = (HERE / "gallery.js").read_text(encoding="utf-8")
     style = (HERE / "report.css").read_text(encoding="utf-8") + (HERE / "gallery.css").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
     sections = [_section(kind, meaning, rows) for kind, meaning in kinds.items()]
     table = {
         "columns": list(columns),
         "rows": [[str(row.get(column, "")) for column in columns] for row in rows],
         "classes": list(classes)[:MOST_CLASSES] if len(classes) <= MOST_CLASSES else [],
     }
-    return environment.get_template("gallery.html.j2").render(
+    return template("gallery.html.j2").render(
         policy=content_policy(script),
         style=Markup(style),
         script=Markup(script),

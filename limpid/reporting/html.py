@@ -10,7 +10,7 @@ from limpid.record.run import Run
 from limpid.reporting import curves, facts, figures, population_figures, sections
 from limpid.reporting.finding_cards import finding_cards
 from limpid.reporting.outcomes import class_names, confusion_of, frequent_confusions
-from limpid.reporting.page import content_policy, json_island, markup, plotly_source
+from limpid.reporting.page import content_policy, json_island, markup, plotly_source, template
 from limpid.reporting.population import Population, read_population
 from limpid.reporting.population_lines import judged
 from limpid.reporting.reading import Reading, read_run, score_title
@@ -32,19 +32,13 @@ def write_report(run: Run, path: Path | None = None) -> Path:
 
 def render_report(reading: Reading) -> str:
     """The whole page as text."""
-    import jinja2
-
     population = read_population(reading)
     drawn = _figures(reading, population)
     plotly, script = plotly_source() if drawn else "", (HERE / "report.js").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
     class_rows, class_remark = sections.class_rows(reading)
     layer_rows, layer_total, layers_left_out = facts.layer_rows(reading)
     wrong = sections.wrong_rows(reading)
-    return environment.get_template("report.html.j2").render(
+    return template("report.html.j2").render(
         policy=content_policy(plotly, script),
         style=markup((HERE / "report.css").read_text(encoding="utf-8")),
         plotly=markup(plotly),

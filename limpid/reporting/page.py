@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import importlib.util
 import json
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from limpid.errors import RecordError
+
+HERE = Path(__file__).parent
 
 ESCAPED_IN_JSON = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
@@ -41,6 +44,18 @@ def markup(text: str) -> Any:
     from markupsafe import Markup
 
     return Markup(text)
+
+
+@functools.cache
+def template(name: str) -> Any:
+    """A template of this folder, compiled once in a process: it escapes what it shows, and wants every name it uses."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template(name)
 
 
 def plotly_source() -> str:

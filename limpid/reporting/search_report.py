@@ -13,7 +13,7 @@ from limpid.record.trial_table import Finalist, Trial, TrialTable
 from limpid.reporting import facts, search_figures
 from limpid.reporting.figures import Figure
 from limpid.reporting.finding_cards import finding_cards
-from limpid.reporting.page import content_policy, json_island, markup, plotly_source
+from limpid.reporting.page import content_policy, json_island, markup, plotly_source, template
 from limpid.reporting.reading import Reading, read_run, score_title
 from limpid.reporting.search_lines import next_command, range_text, value_of
 from limpid.reporting.text import doubts, figure, interval, label, number, plain, seconds, shorten, value_text
@@ -26,19 +26,13 @@ Row = dict[str, Any]
 
 def render_search(run: Run) -> str:
     """The whole page as text."""
-    import jinja2
-
     table, reading, best = TrialTable(run.header, run.events()), read_run(run), _best_run(run)
     drawn = _figures(table)
     scripts = [(HERE / name).read_text(encoding="utf-8") for name in ("report.js", "search_page.js")]
     plotly = plotly_source() if drawn else ""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
     style = "".join((HERE / name).read_text(encoding="utf-8") for name in ("report.css", "search_page.css"))
     config = run.path / "best.toml"
-    return environment.get_template("search_page.html.j2").render(
+    return template("search_page.html.j2").render(
         policy=content_policy(plotly, *scripts),
         style=markup(style),
         plotly=markup(plotly),
