@@ -167,13 +167,13 @@ class Evidence:
         plan = self.probe("plan")
         return None if plan is None else plan.get("num_steps")
 
-    @property
+    @cached_property
     def ended(self) -> Row | None:
         """The row that closed the run: status "finished", "stopped" or "failed"."""
         rows = [row for row in self.rows if row.get("kind") == "end"]
         return rows[-1] if rows else None
 
-    @property
+    @cached_property
     def result(self) -> Row | None:
         """The score of the held-out split."""
         rows = [row for row in self.rows if row.get("kind") == "result"]

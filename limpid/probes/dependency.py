@@ -18,6 +18,7 @@ from limpid.objectives.tokens import IGNORED
 from limpid.probes.learner import learns_by_gradient
 from limpid.probes.other_weights import usual_weights
 from limpid.probes.subject import Subject
+from limpid.training.randomness import seed_torch
 
 ROWS = 8
 
@@ -60,7 +61,7 @@ def _measure(subject: Subject, inputs: tuple[Tensor, ...], outputs: Tensor) -> d
 
 def _answer(subject: Subject, *inputs: Tensor) -> Tensor:
     """The outputs with the same random numbers each time: what dropout does in evaluation mode is another check's."""
-    torch.manual_seed(0)
+    seed_torch(0)
     answer = subject.answer(*inputs)
     return answer.float() if isinstance(answer, Tensor) and answer.is_floating_point() else torch.empty(0)
 

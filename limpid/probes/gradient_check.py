@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from limpid.models.network import Network
 from limpid.probes.learner import learns_by_gradient
 from limpid.probes.subject import Subject
+from limpid.training.randomness import seed_torch
 
 ROWS = 4
 MOST_TENSORS = 40  # the last ones are looked at where there are more
@@ -40,7 +41,7 @@ def measure(subject: Subject) -> dict[str, Any] | None:
     generator = torch.Generator().manual_seed(0)
     with torch.enable_grad():
         try:
-            torch.manual_seed(0)  # as before each of the passes below
+            seed_torch(0)  # as before each of the passes below
             outputs = network(*inputs)
         except RuntimeError:  # a layer that computes in single precision whatever it is given
             return None
@@ -81,7 +82,7 @@ def _slope(
     sums = []
     for sign in (1.0, -1.0):
         p.copy_(kept + sign * step * direction)
-        torch.manual_seed(0)
+        seed_torch(0)
         sums.append(float((weights * network(*inputs)).sum()))
     p.copy_(kept)
     return (sums[0] - sums[1]) / (2 * step)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from limpid.data.progress import watched
 from limpid.probes.neighbours import condensed, nearest_rows, votes
+from limpid.training.randomness import seed_torch
 
 SIDE = 32  # pixels; larger pictures are averaged down
 NEIGHBOURS = 10
@@ -161,7 +162,7 @@ def _network_answers(
     folds = folds_of(len(label_N))
     answers_NK = torch.zeros(len(label_N), num_classes)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(0)
+        seed_torch(0)
         batch = 64 if len(label_N) <= LARGE else 128
         smallest = len(label_N) - max(map(len, folds))
         epochs = max(3, min(15, -(-UPDATES * batch // max(1, smallest))))

@@ -28,6 +28,7 @@ __all__ = ["TrainingState", "capture", "decode", "encode", "load_weights", "rest
 
 FORMAT = 1
 TRAINING, STATE = "training.safetensors", "state.json"
+PLAIN = (int, float, str)  # states of generators are thousands of these
 
 
 class Average(Protocol):
@@ -263,7 +264,10 @@ def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Mapping):
         return {key: _pack(item, f"{name}:{key}", tensors) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_pack(item, f"{name}:{number}", tensors) for number, item in enumerate(value)]
+        return [
+            item if isinstance(item, PLAIN) else _pack(item, f"{name}:{number}", tensors)
+            for number, item in enumerate(value)
+        ]
     return value
 
 

@@ -17,9 +17,21 @@ import torch
 
 def seed_random(seed: int) -> None:
     """Start all generators from one seed, below 2^32. Otherwise torch starts each process from a different one."""
-    torch.manual_seed(seed)
+    seed_torch(seed)
     np.random.seed(seed)
     random.seed(seed)
+
+
+def seed_torch(seed: int) -> None:
+    """Start torch's generators from one seed.
+
+    Without an accelerator that is the CPU's. `torch.manual_seed` would then note for three kinds of device, each with
+    the stack of its caller, what to do once they are there: 0.3 to 0.7 ms a call, many times a run.
+    """
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
 
 
 def capture_random() -> dict[str, Any]:

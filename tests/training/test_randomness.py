@@ -7,7 +7,7 @@ import random
 import numpy as np
 import torch
 
-from limpid.training.randomness import own_randomness
+from limpid.training.randomness import own_randomness, seed_torch
 
 
 def draw() -> tuple[float, float, float]:
@@ -31,3 +31,10 @@ def test_inside_the_seed_decides_and_outside_nothing_happened() -> None:
         assert draw() != first[0]
     found.append(draw())
     assert found == expected
+
+
+def test_torchs_generators_start_as_torch_starts_them() -> None:
+    seed_torch(3)
+    found = torch.rand(4)
+    torch.manual_seed(3)
+    assert torch.equal(found, torch.rand(4))
