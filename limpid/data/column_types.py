@@ -31,6 +31,11 @@ DATE_FORMATS = (
 LONGEST_NUMBER = 15
 LONG_INTEGER = rf"^[-+]?\d{{{LONGEST_NUMBER + 1},}}$"
 LEADING_ZEROS = r"^[-+]?0\d"
+CURRENCIES = "$€£¥₹"
+NUMBER_IN_WORDS = (
+    rf"^(?P<currency>[{CURRENCIES}]?) ?(?P<number>[-+]?(?:\d+|\d{{1,3}}(?:[,.' \u00a0]\d{{3}})+)(?:[.,]\d+)?)"
+    rf"(?P<unit>[ \u00a0]?(?:[{CURRENCIES}%°]|[A-Za-zµ°][A-Za-zµ°/²³]{{0,7}})?)$"
+)
 # A column of text in which this share of the cells are numbers probably holds a typing error.
 ALMOST_NUMBERS = 0.9
 
@@ -88,7 +93,7 @@ def infer_type(column: pl.Series) -> ColumnType | None:
     share = 1.0 - parsed.null_count() / len(parsed)
     if share >= ALMOST_NUMBERS and len(parsed) >= 10:
         odd = present.filter(parsed.is_null())
-        return ColumnType("category", note=f"text, because {len(odd)} cell(s) are not numbers, such as {odd[0]!r}")
+        return ColumnType("category", note=f"text, because {_some(odd)}")
     return ColumnType("category")
 
 
@@ -197,6 +202,26 @@ def _date_format(present: pl.Series) -> str:
         if as_moments(head, form).null_count() == 0 and as_moments(present, form).null_count() == 0:
             return form
     return ""
+
+
+def number_in_words(cells: pl.Series) -> str | None:
+    """A cell of a column of text whose cells are all numbers in other clothes, or None where they are not.
+
+    Those are a currency before them, the same unit or currency behind each, or marks between thousands.
+    """
+    shapes = cells.drop_nulls().unique(maintain_order=True).str.extract_groups(NUMBER_IN_WORDS).struct
+    number, unit = shapes.field("number"), shapes.field("unit")
+    if len(number) < 2 or number.null_count() or unit.n_unique() != 1:
+        return None
+    dressed = unit[0] != "" or (shapes.field("currency") != "").any() or number.str.contains(r"[,' \u00a0]").any()
+    return str(cells.drop_nulls()[0]) if dressed else None
+
+
+def _some(odd: pl.Series) -> str:
+    """Which values are no numbers."""
+    if len(odd) == 1:
+        return f"{odd[0]!r} is not a number"
+    return f"{len(odd)} of its values are not numbers, such as {odd.sort()[0]!r}"
 
 
 def _is_zero_one(column: pl.Series) -> bool:

@@ -95,6 +95,10 @@ def checked_text(data: bytes, name: str, wanted: str = "a table with one row per
     """The text without byte order mark and with "\\n" line ends. Raises DataError when it is empty or not UTF-8."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DataError(f"{name} is in UTF-16 (byte 0 is 0x{data[0]:02x}). Save it as UTF-8.")
+    if data[:2] == b"\x1f\x8b":
+        raise DataError(
+            f"{name} is packed with gzip. Unpack it first, for example with: gunzip -c {name} > unpacked.csv"
+        )
     data = data.removeprefix(b"\xef\xbb\xbf")
     if not data.strip():
         raise DataError(f"{name} is empty. Expected {wanted}.")

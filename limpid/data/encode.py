@@ -232,7 +232,7 @@ def finite_numbers(column: pl.Series, type_: Type, form: str, rows: Sequence[int
         shape = f"a date like {form}" if type_ == "date" and form else f"a {type_}"
         raise DataError(
             f"{_row(i, rows)}, column {column.name!r}: {column[i]!r} is not {shape}, as the training rows have there. "
-            f"Mend the cell, or declare the column's type (data.types, for example {column.name}=category)."
+            f"Mend the cell, or train with the column's type declared (data.types, for example {column.name}=category)."
         )
     highest, lowest = values.max(), values.min()
     if highest is not None and (highest > FLOAT32_MAX or lowest < -FLOAT32_MAX):  # type: ignore[operator]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from limpid.data.column_types import ColumnType, Type, as_moments, as_text, declared_type, infer_type
+from limpid.data.column_types import ColumnType, Type, as_moments, as_text, declared_type, infer_type, number_in_words
 from limpid.data.encode import ColumnCode, TableEncoder, finite_numbers
 from limpid.errors import DataError
 
@@ -70,7 +70,7 @@ def fit_encoder(
         if kind is not None:
             plain = _plain_cells(cells, kind, rows)
             code = _fit_column(plain, kind, cells, onehot, fitted.notes)
-            reason = _reason_to_drop(plain, code, rows, keep=name in types or is_only_one)
+            reason = _reason_to_drop(cells, plain, code, rows, keep=name in types or is_only_one)
         _describe(fitted, cells if kind is None else plain, kind, "left out" if reason else "feature")
         if reason:
             note = f" ({kind.note})" if kind is not None and kind.note else ""
@@ -115,18 +115,25 @@ def _fit_column(plain: pl.Series, kind: ColumnType, cells: pl.Series, onehot: bo
     return ColumnCode(name, "date", kind.form, fill, indicator, origin, clock)
 
 
-def _reason_to_drop(plain: pl.Series, code: ColumnCode, rows: NDArray[np.int64], *, keep: bool) -> str:
+def _reason_to_drop(
+    cells: pl.Series, plain: pl.Series, code: ColumnCode, rows: NDArray[np.int64], *, keep: bool
+) -> str:
     """Why a column is no feature, or an empty text. With `keep` it is one even if it looks like an identifier."""
     present = len(plain) - plain.null_count()
     distinct = len(code.values) if code.type == "category" else plain.n_unique() - code.indicator
     if present == 0:
         return "every cell is missing in the training rows"
     if distinct == 1 and present == len(plain):
-        return f"constant: every training row says {plain[0]!r}"
+        return f"constant: every training row says {cells[0]!r}"
     if keep or len(plain) < ROWS_OF_AN_IDENTIFIER:
         return ""
     if code.type == "category":
+        if distinct == present and 2 * present < min(ROWS_OF_AN_IDENTIFIER, len(plain)):
+            return f"text in {present} of {len(plain)} training rows only"
         if distinct == present or (distinct > MANY_VALUES and distinct > MANY_VALUES_SHARE * present):
+            number = number_in_words(plain)
+            if number is not None:
+                return f"text such as {number!r}; write plain numbers to have it used"
             return f"text with {distinct} different values in {present} rows, free text or an identifier"
     elif code.type == "number" and distinct == len(plain):
         values = plain.to_numpy()

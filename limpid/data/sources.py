@@ -26,6 +26,13 @@ ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".zip")
 ARRAY_ENDINGS = (".npy", ".npz")
 IDX_ENDINGS = ("-ubyte", "-ubyte.gz")
 MOST_TOKENS = 4096  # of a labelled text: what the default network reads
+TO_DO = {
+    ".gz": "Unpack it first, with gunzip.",
+    ".json": "Write one object on each line, as .jsonl.",
+    ".xls": "Export the sheet as CSV in UTF-8.",
+    ".xlsx": "Export the sheet as CSV in UTF-8.",
+    ".ods": "Export the sheet as CSV in UTF-8.",
+}  # with files of endings that are met often and not read
 PICKLE_ENDINGS = (".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt")
 
 
@@ -143,7 +150,10 @@ def _load_path(source: str, config: DataConfig, seed: int, takes_codes: bool, mo
 
         return load_idx(path, config, seed)
     known = ", ".join((*FRAME_SUFFIXES, *ARRAY_ENDINGS, *ARCHIVE_ENDINGS))
-    raise DataError(f"{path}: files of this kind are not read. Known endings: {known}, and IDX files (...-ubyte).")
+    hint = f" {TO_DO[path.suffix.lower()]}" if path.suffix.lower() in TO_DO else ""
+    raise DataError(
+        f"{path}: files of this kind are not read.{hint} Known endings: {known}, and IDX files (...-ubyte)."
+    )
 
 
 def _load_folder(path: Path, config: DataConfig, seed: int) -> Dataset:

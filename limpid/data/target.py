@@ -152,8 +152,9 @@ def infer_task(columns: Sequence[TargetColumn], asked: str = "auto") -> tuple[Ta
         if num_values > MANY_CLASSES and num_rows < ROWS_PER_CLASS * num_values:
             raise DataError(
                 f"The target {column.name!r} is text with {num_values} different values in {num_rows} rows, such as "
-                f"{column.values[0]!r}: too many to be classes. Choose another column, or set data.task=classification "
-                "if they really are."
+                f"{column.values[0]!r}: too many to be classes. Amounts have to be plain numbers, without a unit, a "
+                "currency or marks between thousands. Choose another column, or set data.task=classification if they "
+                "really are classes."
             )
         task: Task = "binary" if num_values == 2 else "classification"
         return task, f"{column.name!r} has {num_values} classes"

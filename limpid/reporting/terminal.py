@@ -105,7 +105,9 @@ def print_data_summary(summary: Mapping[str, Any], spec: Any, *, stream: TextIO 
         word = "" if key == "notes" else f"{key}: "
         lines += [f"note: {word}{shorten(value_text(entry), 200)}" for entry in list(entries)[:5]]
         if len(entries) > 5:
-            lines.append(f"note: {word}and {len(entries) - 5} more, in the report")
+            names = [plain(entry[0]) for entry in entries[5:]] if key == "dropped" else []
+            listed = f": {shorten(', '.join(names), 120)}" if names else ""
+            lines.append(f"note: {word}and {len(entries) - 5} more, in the report{listed}")
     _print(lines, stream)
 
 

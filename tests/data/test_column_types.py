@@ -5,7 +5,15 @@ import datetime
 import polars as pl
 import pytest
 
-from limpid.data.column_types import as_moments, as_numbers, as_text, declared_type, infer_type, numbers_from_text
+from limpid.data.column_types import (
+    as_moments,
+    as_numbers,
+    as_text,
+    declared_type,
+    infer_type,
+    number_in_words,
+    numbers_from_text,
+)
 from limpid.errors import DataError
 
 
@@ -64,6 +72,24 @@ def test_na_is_a_country_but_no_number():
     values, bad = as_numbers(column("1", "NA", "x", None), "number")
     assert values.to_list() == [1, None, None, None]
     assert bad == 2
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        (("12.5 kg", None, "7 kg"), "12.5 kg"),
+        (("1,234.50", "7"), "1,234.50"),
+        (("€ 3", "€ 4.5"), "€ 3"),
+        (("30%", "4.5%"), "30%"),
+        (("3 kg", "4 lb"), None),
+        (("12", "13"), None),
+        (("P 12", "P 13"), None),
+        (("1.2.3", "1.2.4"), None),
+        (("2020-01-01", "2020-01-02"), None),
+    ],
+)
+def test_numbers_with_a_unit_or_marks_between_thousands_are_recognised(cells, found):
+    assert number_in_words(column(*cells)) == found
 
 
 def test_cells_as_numbers():

@@ -131,6 +131,9 @@ def test_useless_columns_are_left_out_with_their_reason():
             "row": list(range(count))[::-1],
             "user_id": random.permutation(10 * count)[:count].tolist(),
             "place": [f"town {i % 60}" for i in range(count)],
+            "mass": [f"{50 + i / 4} kg" for i in range(count)],
+            "pay": [f"{1000 + 7 * i:,.2f}" for i in range(count)],
+            "remark": ["late", *[None] * (count - 1)],
         }
     )
     assert [column.name for column in fitted.encoder.columns] == ["good", "place"]
@@ -142,6 +145,9 @@ def test_useless_columns_are_left_out_with_their_reason():
     assert "identifier" in reasons["text"]
     assert "numbers the rows" in reasons["row"]
     assert "identifier" in reasons["user_id"]
+    assert reasons["mass"] == "text such as '50.0 kg'; write plain numbers to have it used"
+    assert "'1,000.00'" in reasons["pay"]
+    assert reasons["remark"] == "text in 1 of 300 training rows only"
     roles = {column["name"]: column["role"] for column in fitted.columns}
     assert roles["place"] == "feature"
     assert roles["name"] == "left out"

@@ -349,7 +349,7 @@ def test_faults_of_the_file(tmp_path):
     refused(write(tmp_path / "utf16le.csv", "x,y\n" + ROWS, "utf-16-le"), "NUL")
     refused(write(tmp_path / "twice.csv", "x,x,y\n1,2,u\n3,4,v\n"), "'x' occurs 2 times")
     (tmp_path / "packed.csv").write_bytes(gzip.compress(b"x,y\n1,u\n"))
-    refused(tmp_path / "packed.csv", "UTF-8")
+    refused(tmp_path / "packed.csv", "packed with gzip. Unpack it first")
     (tmp_path / "folder.csv").mkdir()
     refused(tmp_path / "folder.csv", "cannot be read")
 
@@ -363,6 +363,8 @@ def test_faults_of_the_target(tmp_path):
     refused(write(tmp_path / "same.csv", "x,y\n" + "1,u\n2,u\n3,u\n" * 5), "constant: every row says 'u'")
     refused(write(tmp_path / "five.csv", "x,y\n" + "1,5\n2,5\n3,5\n" * 5), "constant: every row says '5'")
     refused(write(tmp_path / "none.csv", "x,y\n" + "1,\n2,?\n3,\n" * 5), "missing in every row")
+    masses = "".join(f"{i % 7},{i / 8} kg\n" for i in range(90))
+    refused(write(tmp_path / "mass.csv", "x,y\n" + masses), "plain numbers, without a unit")
     many = "".join(f"{i % 7},text number {i % 1000}\n" for i in range(3000))
     refused(write(tmp_path / "many.csv", "x,y\n" + many), "1000 different values in 3000 rows")
     refused(write(tmp_path / "inf.csv", "x,y\n" + "".join(f"{i},{i / 3}\n" for i in range(30)) + "1,inf\n"), "infinite")
