@@ -138,7 +138,9 @@ class ModelConfig(PartSection):
     name: Annotated[str, AfterValidator(_own_name)] = Field(
         default="auto", description="architecture, by name or as a pattern of layers; `limpid models` lists them"
     )
-    hidden: tuple[int, ...] | None = Field(default=None, description="widths of an MLP's hidden layers")
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        default=None, description="widths of an MLP's hidden layers"
+    )
     activation: Annotated[str, called_from(ACTIVATIONS)] = Field(
         default="relu", description="non-linearity, such as relu or leaky_relu(0.1); `limpid activations` lists them"
     )

@@ -191,6 +191,8 @@ def _explain(error: ValidationError, origin: str) -> str:
     lines = []
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"][:2])
+        if problem["loc"][:2] == ("data", "types") and len(problem["loc"]) > 2:
+            name = f"{name}.{problem['loc'][2]}"
         if problem["type"] == "extra_forbidden":
             hint = nearest(name, [*known_keys(), *Config.model_fields])
             described = f" Nearest: {hint} ({known_keys().get(hint, 'a section')})." if hint else ""

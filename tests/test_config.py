@@ -36,7 +36,6 @@ def test_config_is_frozen() -> None:
         ("objective.class_weights=balanced", "objective", "class_weights", "balanced"),
         ("objective.class_weights=1,2.5", "objective", "class_weights", (1.0, 2.5)),
         ("training.epochs=none", "training", "epochs", None),
-        ("data.types={zip = 'category'}", "data", "types", {"zip": "category"}),
     ],
 )
 def test_set_reads_plain_texts_and_toml(text: str, section: str, key: str, value: object) -> None:
@@ -56,6 +55,10 @@ def test_set_keeps_what_was_set_before() -> None:
         ("optin.lr=1", r"optin.*is not an option\. Nearest: optim"),
         ("optim.lr=fast", r"optim\.lr = 'fast' is not accepted"),
         ("optim.lr=-1", r"optim\.lr = -1 is not accepted: .*greater than 0"),
+        (
+            "model.hidden=128,0",
+            r"model\.hidden = 0 is not accepted: .*at least|model\.hidden = 0 .*greater than or equal to 1",
+        ),
         ("optim.name=adma", "no optimizer 'adma'. Did you mean adam"),
         ("lr=1", r"expected section\.key=value"),
         ("optim.lr", r"expected section\.key=value"),
@@ -65,6 +68,11 @@ def test_bad_assignments_are_refused_by_name(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         override(Config(), [text])
     assert caught.value.exit_code == 2
+
+
+def test_a_type_that_is_none_is_refused_by_its_column() -> None:
+    with pytest.raises(ConfigError, match=r"data\.types\.zip = 'text' is not accepted: .*'category'"):
+        with_options(Config(), {"types": {"zip": "text", "age": "number"}})
 
 
 def test_keywords_take_short_names_and_single_values() -> None:
