@@ -75,10 +75,10 @@ def holes(evidence: Evidence) -> Verdict | None:
         findings.append(
             Finding(
                 level="note",
-                symptom=f"{missing[most]:.0%} of the cells of {most!r} are missing; above {HOLES.value:.0%} also in "
+                symptom=f"{missing[most]:.1%} of the cells of {most!r} are missing; above {HOLES.value:.0%} also in "
                 f"{len(many) - 1} other column(s)."
                 if len(many) > 1
-                else f"{missing[most]:.0%} of the cells of {most!r} are missing.",
+                else f"{missing[most]:.1%} of the cells of {most!r} are missing.",
                 value=missing[most],
                 threshold=HOLES.value,
                 where=most,

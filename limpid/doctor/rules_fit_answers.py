@@ -97,8 +97,7 @@ def every_group(evidence: Evidence) -> Verdict | None:
     other = f" ({len(failing) - 1} more like it: {others})" if others else ""
     finding = Finding(
         level="warning" if shown["kind"] == "share" and _drop(shown) > FAILS.value else "note",
-        symptom=f"{shown['name']}: error {shown['error']:.3g} in {shown['n']} rows, {shown['rest']:.3g} "
-        f"elsewhere{other}.",
+        symptom=f"{_told(shown)}{other}.",
         value=shown["z"],
         threshold=limit,
         where=shown["name"],
@@ -108,6 +107,18 @@ def every_group(evidence: Evidence) -> Verdict | None:
         ),
     )
     return Verdict(statistics, (finding,))
+
+
+def _told(group: Mapping[str, Any]) -> str:
+    """The error of a group beside that of the other rows."""
+    if group["kind"] == "squares":
+        return (
+            f"The squared error of its {group['n']} rows is {group['error']:.3g} of the target's variance, that of the "
+            f"others {group['rest']:.3g}"
+        )
+    return (
+        f"{group['error']:.0%} of the answers for its {group['n']} rows are wrong, {group['rest']:.0%} for the others"
+    )
 
 
 def _drop(group: Mapping[str, Any]) -> float:
