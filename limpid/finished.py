@@ -28,7 +28,7 @@ def predict(
     from limpid.deploy.tables_out import check_path, write_table
 
     if out is not None:
-        check_path(out)
+        check_path(out, source)
     predictions = load_predictor(open_run(run), module=module).predict(source)
     if out is not None:
         write_table(predictions.to_frame(), out)

@@ -88,7 +88,7 @@ def forecast(
     from limpid.finished import forecast as forecast_series
 
     if out is not None:
-        check_path(out)
+        check_path(out, source)
     made = forecast_series(run, source, steps=steps, coverage=coverage)
     if out is None:
         sys.stdout.write(made.to_frame().write_csv(float_precision=6))

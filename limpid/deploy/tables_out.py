@@ -18,6 +18,7 @@ from limpid.record.files import write_file
 if TYPE_CHECKING:
     import polars as pl
 
+RECORD = ("run.json", "events.jsonl")  # of a run folder
 FORMULA = r"^[=+\-@\t\r]"
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
@@ -32,8 +33,11 @@ def write_table(frame: pl.DataFrame, path: str | Path) -> Path:
     return path
 
 
-def check_path(path: str | Path) -> Path:
-    """The path, if a table can be written there. Raises DataError as `write_table` does; before hours of work, say."""
+def check_path(path: str | Path, source: object = None) -> Path:
+    """The path, if a table can be written there. Raises DataError as `write_table` does; before hours of work, say.
+
+    A file is not written over the `source` that it is made from, nor over the record of a run.
+    """
     path = Path(path)
     if path.suffix.lower() not in _WRITERS:
         given = f"the extension {path.suffix!r}" if path.suffix else "no extension"
@@ -42,6 +46,10 @@ def check_path(path: str | Path) -> Path:
         raise DataError(f"{path}: the folder {path.absolute().parent} does not exist. Create it first.")
     if path.is_dir():
         raise DataError(f"{path} is a folder. Give the name of a file.")
+    if path.exists() and isinstance(source, str | Path) and Path(source).exists() and path.samefile(source):
+        raise DataError(f"{path} is the file that is read. Give another name to write to.")
+    if path.exists() and path.name in RECORD:
+        raise DataError(f"{path} is the record of a run. Give another name to write to.")
     return path
 
 

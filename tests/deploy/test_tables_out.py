@@ -8,7 +8,7 @@ import json
 import polars as pl
 import pytest
 
-from limpid.deploy.tables_out import write_table
+from limpid.deploy.tables_out import check_path, write_table
 from limpid.errors import DataError
 
 FRAME = pl.DataFrame({"row": [0, 1, 2], "prediction": ["cat", "dög, big", 'a "b"'], "p_cat": [0.25, 0.5, 1.0]})
@@ -43,6 +43,18 @@ def test_unknown_extension_names_the_allowed_ones(tmp_path, name):
     with pytest.raises(DataError, match=r"\.csv, \.parquet, \.json, \.jsonl"):
         write_table(FRAME, tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_it_is_made_from_is_not_written_over(tmp_path):
+    (tmp_path / "new.csv").write_text("x\n1\n")
+    (tmp_path / "again.csv").symlink_to("new.csv")
+    for name in ("new.csv", "again.csv"):
+        with pytest.raises(DataError, match="is the file that is read"):
+            check_path(tmp_path / name, tmp_path / "new.csv")
+    assert check_path(tmp_path / "new.csv", tmp_path / "other.csv") == tmp_path / "new.csv"
+    (tmp_path / "run.json").touch()
+    with pytest.raises(DataError, match="record of a run"):
+        check_path(tmp_path / "run.json", tmp_path / "new.csv")
 
 
 def test_missing_folder_is_named(tmp_path):
