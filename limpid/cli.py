@@ -6,6 +6,7 @@ process writes the run; 6 the disk is full; 130 stopped by Ctrl-C; 143 stopped b
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -171,9 +172,24 @@ def main() -> None:
         _leave(_with_hint(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         _leave("Interrupted; what is on disk is valid.", 130)
-    except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        _leave_without_output(error)
+
+
+def _leave_without_output(error: OSError) -> None:
+    """What could not be printed ends the command; other errors of the system are faults of the program."""
+    broken = isinstance(error, BrokenPipeError)  # the reader of our output, such as `head`, has had enough
+    if error.filename is not None or not (broken or error.errno == errno.ENOSPC):
+        raise error
+    _to_nowhere()
+    if broken:
         sys.exit(0)
+    _leave("The output could not be written, because the disk is full. What is on disk is valid.", 6)
+
+
+def _to_nowhere() -> None:
+    """What is left to be printed is thrown away."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run() -> None:

@@ -497,3 +497,15 @@ def test_a_full_disk_under_predictions(
 
     monkeypatch.setattr(files, "operation_hook", hook)
     refused("predict", "run", "new.csv", "--out", "answers.csv", says=("answers.csv", "the disk is full"), code=6)
+
+
+def test_a_full_disk_under_what_is_printed(limpid: Limpid, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(frame: Any) -> Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("limpid.deploy.tables_out.neutralised", full)
+    monkeypatch.setattr("limpid.cli._to_nowhere", lambda: None)  # the output of the test goes on
+    done = limpid("predict", trained, "t.csv")
+    assert done.code == 6
+    assert "disk is full" in done.err
+    assert "Traceback" not in done.err
