@@ -122,6 +122,12 @@ def test_images_by_size_and_colour(data: DataSpec, name: str, optimizer: str, fl
     assert many.training.monitor == "accuracy"
 
 
+def test_labelled_texts_are_judged_by_accuracy_once_it_tells_epochs_apart() -> None:
+    reviews = spec("text", 1400, (256,), "binary", vocabulary=20_000)
+    assert resolve(Config(), reviews.model_copy(update={"num_valid": 300}))[0].training.monitor == "accuracy"
+    assert resolve(Config(), reviews.model_copy(update={"num_valid": 60}))[0].training.monitor == "loss"
+
+
 def test_more_rows_fewer_epochs_and_larger_batches() -> None:
     sizes = [resolve(Config(), spec("vector", n, (2,)))[0].training for n in (200, 2_000, 20_000, 200_000, 2_000_000)]
     epochs, batches = [t.epochs for t in sizes], [t.batch_size for t in sizes]

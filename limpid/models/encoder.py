@@ -2,12 +2,16 @@
 
     y = W mean_t norm(blocks(x_t + p_t)) + b        over the places that are no padding; per place for the task tokens
 
-Source: the encoder of Vaswani et al. 2017; the mean in place of BERT's first token.
+A token's x_t is sqrt(W) times its vector, which begins small: what it learns then outgrows what it began with.
+
+Source: the encoder of Vaswani et al. 2017 (sqrt(W): section 3.4); the mean in place of BERT's first token.
 
 Shapes: B sequences, T places, F features, W width, K outputs.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +19,7 @@ from torch import Tensor, nn
 from limpid.config import ModelConfig
 from limpid.errors import ModelError
 from limpid.models.attention import valid_places
-from limpid.models.block import Block, check_heads, initialize_blocks
+from limpid.models.block import FIRST_STD, Block, check_heads, initialize_blocks
 from limpid.models.initialize import QUIET
 from limpid.models.positions import Positions, Rotary
 from limpid.models.sequence_inputs import SequenceInputs
@@ -52,12 +56,13 @@ class EncoderClassifier(nn.Module):
     def __init__(self, inputs: SequenceInputs, stack: EncoderStack, num_outputs: int, *, per_place: bool) -> None:
         super().__init__()
         self.inputs, self.stack, self.per_place = inputs, stack, per_place
+        self.gain = math.sqrt(inputs.width) if inputs.kind == "text" else 1.0
         self.head = nn.Linear(inputs.width, num_outputs)
 
     def forward(self, x: Tensor, lengths_B: Tensor | None = None) -> Tensor:
         x_BTW, lengths_B, num_places = self.inputs(x, lengths_B)
         mask_BT = None if lengths_B is None else valid_places(lengths_B, x_BTW.shape[1])
-        out_BTW = self.stack(x_BTW, mask_BT)
+        out_BTW = self.stack(x_BTW * self.gain, mask_BT)
         if self.per_place:
             return nn.functional.pad(self.head(out_BTW), (0, 0, 0, num_places - out_BTW.shape[1]))
         return self.head(masked_mean(out_BTW, mask_BT))
@@ -88,6 +93,8 @@ def build_encoder(config: ModelConfig, spec: DataSpec) -> nn.Module:
     )
     body = EncoderClassifier(inputs, stack, spec.num_outputs, per_place=spec.task == "tokens")
     initialize_blocks(stack, options["layers"])
+    if isinstance(inputs.layer, nn.Embedding):
+        nn.init.normal_(inputs.layer.weight, std=FIRST_STD)
     nn.init.normal_(body.head.weight, std=QUIET / options["width"] ** 0.5)
     nn.init.zeros_(body.head.bias)
     return relative_to_window(body, spec, options["relative"])
