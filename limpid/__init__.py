@@ -2,7 +2,7 @@
 
     config.py -> data/ -> models/ -> objectives/ -> optim/ -> training/ -> record/ -> reporting/   show it
                  what     what       what is         how it    the loop    what    -> deploy/      use it
-                 goes in  computes   wanted          moves                 happened
+                 goes in  computes   wanted          moves                 happened -> interpret/  what was learned
 
 `workbench.py` sees one run through these folders, in this order. What stands left of `record/` produces a run, what
 stands right of it reads one, by the verbs of `finished.py`. `probes/` measure, `doctor/` judges what is wrong, and
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from limpid.config import Config
     from limpid.config_reader import load_config
     from limpid.estimators import Classifier, Regressor
-    from limpid.finished import compare, export, forecast, generate, predict, report, translate
+    from limpid.finished import compare, explain, export, forecast, generate, predict, report, translate
     from limpid.practice.attending import Doctor
     from limpid.practice.auditing import audit
     from limpid.record.run import Run
@@ -51,6 +51,7 @@ __all__ = [
     "compare",
     "diagnose",
     "ensemble",
+    "explain",
     "export",
     "find_rate",
     "forecast",
@@ -77,6 +78,7 @@ _HOMES = {
     "compare": "limpid.finished",
     "diagnose": "limpid.workbench",
     "ensemble": "limpid.workbench",
+    "explain": "limpid.finished",
     "export": "limpid.finished",
     "find_rate": "limpid.workbench",
     "forecast": "limpid.finished",

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from limpid.commands import auditing, doctoring, ensembles, lists, rates, recipes, transfer, tuning, use
+from limpid.commands import auditing, doctoring, ensembles, explaining, lists, rates, recipes, transfer, tuning, use
 from limpid.commands.options import Json, Quiet, RunFolder, given_config
 from limpid.errors import ConfigError, LimpidError
 from limpid.fork_server import expect_workers
@@ -147,6 +147,7 @@ def compare(
 
 doctoring.add_to(app)
 auditing.add_to(app)
+explaining.add_to(app)
 use.add_to(app)
 ensembles.add_to(app)
 tuning.add_to(app, train)

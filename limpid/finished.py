@@ -84,6 +84,33 @@ def report(run: Run | str | Path, path: str | Path | None = None) -> Path:
     return write_report(open_run(run), None if path is None else Path(path))
 
 
+def explain(
+    run: Run | str | Path,
+    *,
+    row: int = 0,
+    out: str | Path | None = None,
+    source: Any = None,
+    y: Any = None,
+    module: nn.Module | None = None,
+) -> Path:
+    """Write what the best network makes of a row: a page (explanation.html of the run, or `out`) and its numbers.
+
+    Args:
+        row: of the validation split, from 0.
+        source, y, module: the data and the network, where the run had them handed over in Python.
+
+    Returns the path of the page; the numbers are beside it, with the ending .json.
+    """
+    from limpid.interpret.sample import open_sample
+    from limpid.interpret.views import VIEWS
+    from limpid.reporting.explanation import write_explanation
+
+    run = open_run(run)
+    network, sample = open_sample(run, row, source=source, y=y, module=module)
+    views = {name: view(network, sample) for name, view in VIEWS.items()}
+    return write_explanation(run, sample.facts(), views, None if out is None else Path(out))
+
+
 def compare(*runs: Run | str | Path) -> Comparison:
     """Scores of several runs side by side, and paired verdicts with intervals against the first.
 

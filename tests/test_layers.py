@@ -21,6 +21,7 @@ FOLDERS = {
     "commands",
     "data",
     "doctor",
+    "interpret",
     "models",
     "objectives",
     "optim",
@@ -33,7 +34,7 @@ FOLDERS = {
     "search",
     "deploy",
 }
-PARTS = FOLDERS - {"commands", "population", "practice", "search"}  # what a run is wired from
+PARTS = FOLDERS - {"commands", "interpret", "population", "practice", "search"}  # what a run is wired from
 # Folder, or module at the root -> the folders and root modules that it may import; itself is always allowed.
 MAY_IMPORT = {
     "__init__": BASE
@@ -85,7 +86,8 @@ MAY_IMPORT = {
     },
     "workbench": BASE | FOLDERS | {"config_reader", "opening", "practice", "scoring", "wiring"},
     "several": BASE | PARTS | {"config_reader", "fork_server", "opening", "population", "wiring", "workbench"},
-    "finished": {"record", "reporting", "deploy"},
+    "interpret": BASE | {"data", "deploy", "models", "opening", "record", "training"},
+    "finished": {"record", "reporting", "deploy", "interpret"},
     "fitting": BASE | PARTS | {"wiring"},
     "estimators": BASE | PARTS | {"config_reader", "fitting"},
     "commands": {

@@ -17,7 +17,7 @@ END = "<!-- end of tree -->"
 # In the order of the flow; what is not named here follows, sorted.
 ORDER = [
     *("__init__", "errors", "config", "spec", "device", "defaults"),
-    *("data", "models", "objectives", "optim", "training", "record", "reporting", "deploy"),
+    *("data", "models", "objectives", "optim", "training", "record", "interpret", "reporting", "deploy"),
     *("wiring", "scoring", "workbench", "estimators", "cli", "__main__"),
 ]
 COLUMN = 29  # where the descriptions start
