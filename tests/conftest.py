@@ -1,4 +1,4 @@
-"""What every test may rely on: one thread, no settings of this machine, no network; and the command line."""
+"""What every test may rely on: one thread, no settings, no network, no waiting for disks; and the command line."""
 
 from __future__ import annotations
 
@@ -35,6 +35,15 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", refuse_strangers)
+
+
+@pytest.fixture(autouse=True)
+def _virtual_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Force nothing to the disk: it takes long and changes nothing that is seen while the machine runs.
+
+    Where forcing matters, tests count the record's operations (tests/record), which stand before the call.
+    """
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture(autouse=True)

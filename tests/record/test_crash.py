@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,12 +15,6 @@ from limpid.record import Run, files
 from tests.record.faults import CRASHED, LossyDisk, PowerFailure, crash_at, fail_at, hook, in_child, list_operations
 
 KEEP = 2
-
-
-@pytest.fixture(autouse=True)
-def _virtual_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forcing takes long and changes nothing that these tests see: the hook stands where it is asked for."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 def contents(step: int) -> dict[str, bytes]:
