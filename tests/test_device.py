@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +10,10 @@ import torch
 from torch import nn
 
 from limpid import device as machine
+from limpid.cores import usable_cores
 from limpid.device import (
     Rates,
+    as_found,
     choose_device,
     choose_precision,
     cpu_rates,
@@ -104,19 +103,14 @@ def test_the_gain_is_a_ratio_of_times() -> None:
     assert 0.01 < linear_road._gain(8, 16, 16) < 100
 
 
-def test_prepare_cpu_flushes_denormals_and_counts_threads() -> None:
-    code = (
-        "import torch; from limpid.cores import usable_cores; from limpid.device import prepare_cpu\n"
-        "assert prepare_cpu(1) == 1\n"
-        "assert (torch.tensor([1e-30]) * 1e-10).item() == 0.0\n"
-        "print(prepare_cpu(None) == usable_cores())"
-    )
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True, timeout=60
-    )
-    assert done.stdout.strip() == "True"
-    assert prepare_cpu(None) == torch.get_num_threads()
+def test_prepare_cpu_flushes_denormals_and_counts_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    with as_found():
+        assert prepare_cpu(1) == 1
+        assert (torch.tensor([1e-30]) * 1e-10).item() == 0.0
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        assert prepare_cpu(None) == 1 == torch.get_num_threads()
+        monkeypatch.delenv("OMP_NUM_THREADS")
+        assert prepare_cpu(None) == usable_cores() == torch.get_num_threads()
 
 
 @pytest.mark.parametrize(("asked", "operations", "threads"), [(None, 1e6, 1), (None, 1e9, 2), (2, 1e6, 2)])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -45,19 +47,30 @@ def test_it_is_begun_before_torch_is_loaded(arguments: list[str]) -> None:
     ("arguments", "cores"),
     [
         (["tune", "no/such.csv", "--budget", "250", "--on", "stacked"], 2),
-        pytest.param(["tune", "no/such.csv", "--budget", "25"], 2, marks=pytest.mark.slow),
-        pytest.param(["tune", "no/such.csv", "--budget", "250", "--on", "one-by-one"], 2, marks=pytest.mark.slow),
-        pytest.param(["tune", "--show", "no/such/folder"], 2, marks=pytest.mark.slow),
-        pytest.param(["train", "no/such.csv"], 2, marks=pytest.mark.slow),
+        (["tune", "no/such.csv", "--budget", "25"], 2),
+        (["tune", "no/such.csv", "--budget", "250", "--on", "one-by-one"], 2),
+        (["tune", "--show", "no/such/folder"], 2),
+        (["train", "no/such.csv"], 2),
         (["tune", "no/such.csv", "--budget", "250"], 1),
     ],
     ids=str,
 )
-def test_it_is_not_begun_where_nobody_needs_it(arguments: list[str], cores: int) -> None:
-    code = CODE.format(arguments=arguments, cores=cores)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert "begun" not in done.stdout
-    assert done.returncode == 2, "it went on to look for the data"
+def test_it_is_not_begun_where_nobody_needs_it(
+    arguments: list[str], cores: int, limpid: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[bool] = []
+    monkeypatch.setattr(fork_server, "usable_cores", lambda: cores)
+    monkeypatch.setattr(fork_server, "start_fork_server", lambda: begun.append(True))
+    assert limpid(*arguments).code == 2, "it went on to look for the data"
+    assert not begun
+
+
+def test_it_would_be_seen(limpid: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[bool] = []
+    monkeypatch.setattr(fork_server, "usable_cores", lambda: 2)
+    monkeypatch.setattr(fork_server, "start_fork_server", lambda: begun.append(True))
+    assert limpid("tune", "no/such.csv", "--budget", "250").code == 2
+    assert begun
 
 
 def test_what_remains_of_its_start(monkeypatch: pytest.MonkeyPatch) -> None:

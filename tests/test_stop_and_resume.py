@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from limpid.cli import main
 from limpid.finished import predict
 from limpid.record.run import Run
 
 # Dropout, weight averaging, momentum, validation and partial batches: everything that a checkpoint could forget.
 OPTIONS = (
-    "train moons --size 900 --noise 0.2 --hidden 32,32 --dropout 0.2 --batch-size 16 --epochs 40 --seed 4 "
+    "train moons --size 900 --noise 0.2 --hidden 32,32 --dropout 0.2 --batch-size 16 --epochs 16 --seed 4 "
     "--set optim.ema=0.9 --set training.checkpoint_steps=13 --set record.report=false"
 ).split()
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -78,28 +81,57 @@ def curve(path: Path) -> list[tuple[int, float]]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nobody disturbed."""
     path = tmp_path_factory.mktemp("runs") / "whole"
-    finish(start(*OPTIONS, "--out", path))
+    with pytest.MonkeyPatch.context() as patch, suppress(SystemExit):
+        patch.setattr(sys, "argv", ["limpid", *OPTIONS, "--out", str(path)])
+        main()
+    assert end_of(path)["status"] == "finished"
     return path
 
 
+def interrupted(path: Path, stop: signal.Signals, code: int) -> str:
+    """Send a run this signal; what it says. Beside it stands a copy "killed" as SIGKILL would have left it just before.
+
+    A process that is halted has written what a killed one has, so that one process serves for both.
+    """
+    process = start(*OPTIONS, "--out", path)
+    wait_for(path, rows=70, process=process)
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+    shutil.copytree(path, path.parent / "killed")
+    process.send_signal(stop)
+    process.send_signal(signal.SIGCONT)
+    return finish(process, code)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A run after Ctrl-C, and what it said."""
+    path = tmp_path_factory.mktemp("interrupted") / "stopped"
+    return path, interrupted(path, signal.SIGINT, 130)
+
+
 @pytest.mark.slow
-def test_two_runs_of_one_seed_have_the_same_bits(whole: Path, tmp_path: Path, here: Callable[..., str]) -> None:
-    here(*OPTIONS, "--out", tmp_path / "twin")
+def test_two_runs_of_one_seed_have_the_same_bits(whole: Path, tmp_path: Path) -> None:
+    finish(start(*OPTIONS, "--out", tmp_path / "twin"))
     assert end_of(tmp_path / "twin")["digest"] == end_of(whole)["digest"]
     assert curve(tmp_path / "twin") == curve(whole)
 
 
-@pytest.mark.parametrize(
-    ("signal_name", "code"), [("SIGINT", 130), pytest.param("SIGTERM", 143, marks=pytest.mark.slow)]
-)
-def test_a_stopped_run_says_so_and_resumes_to_the_same_bits(
-    whole: Path, tmp_path: Path, here: Callable[..., str], signal_name: str, code: int
+@pytest.mark.slow
+def test_a_terminated_run_says_so_and_resumes_to_the_same_bits(
+    whole: Path, tmp_path: Path, here: Callable[..., str]
 ) -> None:
-    path = tmp_path / "stopped"
-    process = start(*OPTIONS, "--out", path)
-    wait_for(path, rows=70, process=process)
-    process.send_signal(getattr(signal, signal_name))
-    message = finish(process, code)
+    message = interrupted(tmp_path / "stopped", signal.SIGTERM, 143)
+    check_stopped(tmp_path / "stopped", message, "SIGTERM", whole, here)
+
+
+def test_a_stopped_run_says_so_and_resumes_to_the_same_bits(
+    whole: Path, stopped: tuple[Path, str], here: Callable[..., str]
+) -> None:
+    check_stopped(*stopped, "SIGINT", whole, here)
+
+
+def check_stopped(path: Path, message: str, signal_name: str, whole: Path, here: Callable[..., str]) -> None:
     assert f"Stopped by {signal_name} after step" in message
     assert f"--resume {path}" in message
     assert end_of(path)["status"] == "stopped"
@@ -113,13 +145,9 @@ def test_a_stopped_run_says_so_and_resumes_to_the_same_bits(
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_that_is_said(
-    whole: Path, tmp_path: Path, here: Callable[..., str]
+    whole: Path, stopped: tuple[Path, str], here: Callable[..., str]
 ) -> None:
-    path = tmp_path / "damaged"
-    process = start(*OPTIONS, "--out", path)
-    wait_for(path, rows=70, process=process)
-    process.kill()
-    process.communicate()
+    path = stopped[0].parent / "killed"
     newest = sorted((path / "checkpoints").glob("[0-9]*"))[-1] / "model.safetensors"
     content = bytearray(newest.read_bytes())
     content[-1] ^= 1
@@ -139,10 +167,10 @@ def test_two_processes_cannot_write_one_run(tmp_path: Path, here: Callable[..., 
     finish(process)
 
 
-def test_a_diverging_run_ends_with_its_own_exit_code(tmp_path: Path) -> None:
+def test_a_diverging_run_ends_with_its_own_exit_code(tmp_path: Path, here: Callable[..., str]) -> None:
     path = tmp_path / "diverged"
     options = ["--optimizer", "sgd", "--lr", "1e12", "--schedule", "constant"]
-    message = finish(start(*OPTIONS, *options, "--out", path), 4)
+    message = here(*OPTIONS, *options, "--out", path, expected=4)
     assert "became NaN or infinite after step" in message
     assert end_of(path)["status"] == "failed"
     answers = predict(path, np.zeros((2, 2), np.float32))

@@ -160,7 +160,20 @@ def test_every_optimiser_leaves_alone_what_is_frozen(name: str, first: tuple[str
     learning = {row["name"] for row in run.header["model"]["layers"] if row["trainable"]}
     assert names == learning
     assert len(learning) == 2
-    train(data, out=tmp_path / "thawed", freeze="backbone", model__thaw=1, **{**options, "epochs": 3})
+
+
+# Of each make one every day: a rule with momentum, with two averages, for matrices, and with weights of its own.
+THAWED = ("sgd", "adamw", "muon", "schedule_free_adamw")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in THAWED else pytest.mark.slow) for name in OPTIMIZERS if name != "none"],
+)
+def test_every_optimiser_takes_what_thaws(name: str, first: tuple[str, Path], tmp_path: Path) -> None:
+    options = {**QUICK, "optimizer": name, "optim__layer_decay": 0.5, "epochs": 3}
+    run = train(first[0], out=tmp_path / "thawed", freeze="backbone", model__thaw=1, **options)
+    assert run.events("end")[-1]["status"] == "finished"
 
 
 @pytest.mark.parametrize(
