@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from limpid.interpret.heard import HeardPass
-from limpid.interpret.nodes import Nodes, in_short, short_name
+from limpid.interpret.nodes import Nodes, in_short, short_name, tensors_in
 from limpid.interpret.sample import Sample
 from limpid.interpret.traced import TracedPass
 from limpid.models.network import InputScale
@@ -75,7 +75,7 @@ def _forward(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Nodes, Any
         traced = TracedPass(network, len(inputs), Nodes())
         with own_randomness(0):
             outputs = traced.run(*map(_followed, inputs))
-        if isinstance(outputs, Tensor) and torch.equal(outputs, expected):
+        if _same(outputs, expected):
             return traced.nodes, outputs, traced.sources(), ""
         why_not = "what it follows gives other outputs than the network."
     except Exception as error:  # whatever a forward pass of the user's raises when it is given no tensors
@@ -84,6 +84,12 @@ def _forward(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Nodes, Any
     with own_randomness(0):
         outputs = heard.run(*map(_followed, inputs))
     return heard.nodes, outputs, tuple(heard.sources(outputs)), f"torch.fx cannot follow this forward pass. {why_not}"
+
+
+def _same(outputs: Any, expected: Any) -> bool:
+    """Whether these are the same tensors, bit for bit but for the kind of NaN."""
+    pairs = zip(tensors_in(outputs), tensors_in(expected), strict=True)
+    return all(a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=0, equal_nan=True) for a, b in pairs)
 
 
 def _followed(value: Tensor) -> Tensor:

@@ -15,7 +15,10 @@ from limpid.interpret.nodes import Nodes, input_names, is_layer, short_name, ten
 
 
 class LayerTracer(fx.Tracer):
-    """Goes into modules until they are layers; takes so many inputs, whatever the signature says."""
+    """Goes into modules until they are layers; takes so many inputs, whatever the signature says.
+
+    A network without modules inside, all formulas of its own, is no layer but what is to be seen.
+    """
 
     def __init__(self, num_inputs: int) -> None:
         super().__init__()
@@ -28,7 +31,7 @@ class LayerTracer(fx.Tracer):
         return root_fn, [self.root, *inputs]
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return is_layer(m)
+        return super().is_leaf_module(m, module_qualified_name) or (is_layer(m) and module_qualified_name != "body")
 
 
 class TracedPass(fx.Interpreter):

@@ -8,7 +8,7 @@ from typing import Any
 from limpid.errors import ConfigError
 from limpid.record.files import write_file
 from limpid.record.run import Run
-from limpid.reporting.graph_drawing import draw, gradient_text, shape_text, value_text
+from limpid.reporting.graph_drawing import draw, gradient_text, kind_text, shape_text, value_text
 from limpid.reporting.page import content_policy, markup, template
 from limpid.reporting.progress import json_line
 from limpid.reporting.text import number, plain
@@ -72,7 +72,8 @@ def _cards(data: dict[str, Any], sample: dict[str, Any], graph: dict[str, Any]) 
         cards.append(("target", value_text(target, ALL_ENTRIES), shape_text(target["shape"])))
     learned = sum(row["count"] for row in graph["parameters"])
     cards.append(("nodes", f"{len(nodes):,}", f"{len(graph['edges']):,} edges"))
-    cards.append(("parameters", f"{learned:,}", f"in {len(graph['parameters']):,} tensors"))
+    count = len(graph["parameters"])
+    cards.append(("parameters", f"{learned:,}", f"in {count:,} tensor{'s' * (count != 1)}"))
     return cards
 
 
@@ -80,7 +81,7 @@ def _node_row(place: int, node: dict[str, Any], nodes: list[dict[str, Any]]) -> 
     return {
         "place": place,
         "name": plain(node["name"]),
-        "kind": plain(node["kind"]),
+        "kind": kind_text(node),
         "shape": shape_text(node["value"]["shape"]),
         "value": value_text(node["value"], ALL_ENTRIES),
         "gradient": gradient_text(node["gradient"], ALL_ENTRIES),

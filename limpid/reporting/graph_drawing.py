@@ -135,17 +135,23 @@ def gradient_text(gradient: Row | None, shown: int = SHOWN) -> str:
     return f"norm {number(gradient['norm'], 3)}"
 
 
+def kind_text(node: Row) -> str:
+    """What kind of thing a node is, where its name does not end with that."""
+    last = str(node["name"]).rpartition(".")[2].partition(" #")[0].strip("_")
+    return "" if last == node["kind"] else plain(node["kind"])
+
+
 def _box(place: int, node: Row, at: Point) -> str:
     x, y = at
     role = node["kind"] if node["kind"] in ("input", "target", "loss") else "learned" if node["parameters"] else "fixed"
-    name, kind = squeeze(plain(node["name"]), LONGEST_NAME), squeeze(plain(node["kind"]), LONGEST_KIND)
+    kind = squeeze(kind_text(node), LONGEST_KIND)
+    name = squeeze(plain(node["name"]), LONGEST_NAME if kind else LONGEST_LINE - LONGEST_KIND // 2)
     back = gradient_text(node["gradient"])
     lines = [shape_text(node["value"]["shape"]), value_text(node["value"]), f"∂L {back}" if back else "no gradient"]
     texts = "".join(
         f'<text x="10" y="{base}" class="{style}">{html.escape(squeeze(line, LONGEST_LINE))}</text>'
         for base, style, line in zip(LINES[1:], ("shape", "value", "back" if back else "none"), lines, strict=True)
     )
-    kind = "" if kind == name else kind
     return (
         f'<a href="#node-{place}"><g class="node {role}" transform="translate({x:g} {y:g})">'
         f"<title>{html.escape(plain(node['name']))}: {html.escape(plain(node['kind']))}</title>"

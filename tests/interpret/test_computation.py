@@ -5,6 +5,7 @@ Shapes: B rows (1), F features, U units.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from limpid.config_reader import config_from_dict
 from limpid.interpret.computation import NO_GRADIENT, OWN_RULE, computation
 from limpid.interpret.sample import Sample
+from limpid.models.network import Network
 from limpid.models.registry import build_model
 from limpid.spec import DataSpec
 
@@ -241,6 +243,26 @@ def test_sequence_networks_which_look_at_lengths_are_heard(name: str) -> None:
     assert by_name(graph)["head"]["value"]["entries"] == outputs.flatten().double().tolist()
     assert graph["loss"] == F.cross_entropy(outputs, sample.target).item()
     assert all(row["gradient"] is not None and row["nodes"] for row in graph["parameters"])
+
+
+class Formula(nn.Module):
+    """No modules inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight_43 = nn.Parameter(torch.ones(4, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x @ self.weight_43) / 0
+
+
+def test_a_network_of_formulas_alone_is_seen_from_inside_also_where_it_gives_no_numbers() -> None:
+    graph = computation(Network(VECTOR, Formula()), sample_of(VECTOR))
+    assert graph["untraced"] == ""
+    kinds = [node["kind"] for node in graph["nodes"]]
+    assert kinds == ["input", "InputScale", "matmul", "relu", "truediv", "target", "loss"]
+    assert math.isnan(graph["loss"])
+    assert graph["parameters"][0]["nodes"] == [2]
 
 
 def test_what_learns_otherwise_says_so_and_shows_its_values() -> None:
