@@ -64,7 +64,7 @@ def test_a_run_that_stops_within_an_epoch_goes_on_as_if_it_had_not(name: str, da
     import shutil
 
     options = {
-        "batch_size": 64,
+        "batch_size": 256,
         "epochs": 2,
         "training__checkpoint_steps": 1,
         "training__keep": 1000,

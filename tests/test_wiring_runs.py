@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import limpid
+from limpid.record.run import Run
 
 Build = Callable[[], nn.Module]
 
@@ -48,8 +49,8 @@ def dead() -> nn.Module:
     return network
 
 
-def examined(tmp_path: Path, build: Build, seed: int, **options: Any) -> tuple[list[str], list[str]]:
-    """Codes told while training, and of the diagnosis afterwards without what follows from others."""
+def trained(tmp_path: Path, build: Build, seed: int, **options: Any) -> tuple[list[str], Run]:
+    """Codes told while training, and the run."""
     generator = torch.Generator().manual_seed(0)
     x, w = torch.randn(1200, 8, generator=generator), torch.randn(8, 4, generator=generator)
     y = (x @ w + 0.1 * torch.randn(1200, 4, generator=generator)).argmax(dim=1)
@@ -58,8 +59,14 @@ def examined(tmp_path: Path, build: Build, seed: int, **options: Any) -> tuple[l
     settings: dict[str, Any] = {"epochs": 20, "training__threads": 1, "record__report": False, "training__seed": seed}
     settings |= {"optim__name": "adam", "optim__lr": 0.003, "out": str(tmp_path / "run")} | options
     run = limpid.train(x.numpy(), y=y.numpy(), model=build(), observer=listener, **settings)
+    return listener.told, run
+
+
+def examined(tmp_path: Path, build: Build, seed: int, **options: Any) -> tuple[list[str], list[str]]:
+    """Codes told while training, and of the diagnosis afterwards without what follows from others."""
+    told, run = trained(tmp_path, build, seed, **options)
     found = limpid.diagnose(run).findings
-    return listener.told, [f.code for f in found if f.level != "note" and not f.because]
+    return told, [f.code for f in found if f.level != "note" and not f.because]
 
 
 FAULTS: list[tuple[str, Build, dict[str, Any]]] = [
@@ -91,10 +98,10 @@ def test_a_fault_is_found_with_other_seeds(
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10))])
 @pytest.mark.parametrize("options", [{}, {"optim__name": "sgd", "optim__lr": 0.05}, {"optim__name": "adamw"}])
 def test_a_healthy_run_has_no_fault_in_its_wiring(tmp_path: Path, options: dict[str, Any], seed: int) -> None:
-    told, _ = examined(tmp_path, mlp, seed, **options)
+    told, _ = trained(tmp_path, mlp, seed, **options)
     assert [code for code in told if code[0] == "B"] == []
 
 
 def test_what_is_frozen_by_request_is_no_fault(tmp_path: Path) -> None:
-    told, _ = examined(tmp_path, mlp, 0, model__freeze="1")
+    told, _ = trained(tmp_path, mlp, 0, model__freeze="1")
     assert [code for code in told if code[0] == "B"] == []

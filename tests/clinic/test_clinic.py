@@ -218,12 +218,22 @@ def test_known_cases_are_not_made_again(tmp_path: Path, monkeypatch: pytest.Monk
     assert json.loads((tmp_path / "rows.jsonl").read_text().splitlines()[-1])["rules"] == "rules"
 
 
+ONE_OF_EACH = ("B03-softmax-twice", "H01-range-ends-below-the-best", "near-D15-wide-margin", "healthy-loop-regression")
+
+
 @pytest.mark.timeout(400)  # seconds on a quiet machine, minutes on a busy one
+@pytest.mark.parametrize(
+    "names", [pytest.param(program.FAST, marks=pytest.mark.slow, id="all"), pytest.param(ONE_OF_EACH, id="one of each")]
+)
 def test_the_fast_part_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert set(names) <= set(program.FAST)
+    monkeypatch.setattr(program, "FAST", names)
     monkeypatch.setattr(shifts, "CACHE", tmp_path)
     assert program.main(["--fast", "--workers", "0"]) == 0
     told = capsys.readouterr().out
     assert "| bar | asked | measured | |" in told
-    assert "error" not in {json.loads(line)["status"] for line in (tmp_path / "rows.jsonl").read_text().splitlines()}
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert len(rows) == len(names)
+    assert "error" not in {row["status"] for row in rows}

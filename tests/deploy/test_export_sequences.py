@@ -24,7 +24,12 @@ PAIRS = DataSpec(
 
 @pytest.mark.parametrize(
     ("model", "spec"),
-    [("lstm", SERIES), ("encoder", SERIES), ("gpt", LANGUAGE), ("transformer", PAIRS), ("gru", LANGUAGE)],
+    [
+        ("lstm", SERIES),
+        ("transformer", PAIRS),
+        ("gru", LANGUAGE),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("encoder", SERIES), ("gpt", LANGUAGE))),
+    ],
 )
 def test_exported_sequence_models_answer_alike(
     model: str, spec: DataSpec, make_run: Callable[..., Any], tmp_path: Path

@@ -60,7 +60,7 @@ def test_codes_of_a_run_train_a_linear_classifier_and_leave_the_run_as_it_was(
         assert {*arrays.files} == {f"{a}_{split}" for a in "xy" for split in ("train", "valid", "test")}
         assert {*arrays["y_train"]} == {"a", "b", "c"}
         assert sum(len(arrays[f"x_{split}"]) for split in ("train", "valid", "test")) == 48
-    done = limpid("train", "codes.npz", "--model", "linear", "--out", "linear")
+    done = limpid("train", "codes.npz", "--model", "linear", "--epochs", "3", "--out", "linear")
     assert done.code == 0, done.err
     for ending in ("csv", "parquet"):
         done = limpid("features", run.path, data, "--layer", "0", "--out", f"early.{ending}", "-q")

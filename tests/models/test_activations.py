@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ import torch.nn.functional as F
 from scipy.special import erf
 from torch import nn
 
-import limpid
 from limpid.catalogue.activations import ACTIVATIONS
 from limpid.catalogue.call import read_call
 from limpid.config import ModelConfig
@@ -89,14 +87,6 @@ def test_finite_for_huge_inputs(text: str) -> None:
     values.sum().backward()
     assert values.isfinite().all()
     assert z.grad.isfinite().all()
-
-
-@pytest.mark.parametrize("name", list(ACTIVATIONS))
-def test_trains_by_name(name: str, tmp_path: Path) -> None:
-    X = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
-    options = {"hidden": (8,), "model__activation": name, "record__report": False, "out": tmp_path / "run"}
-    run = limpid.train(X, y=(X[:, 0] > 0).astype(int), training__steps=2, **options)
-    assert math.isfinite(run.events("result")[-1]["loss"])
 
 
 @pytest.mark.spec("B1")

@@ -108,6 +108,8 @@ LARGE_CASES = [
 SIMILAR = {"resnet44", "resnet56", "resnet110", "vgg13", "vgg19", "resnet34", "resnet101"}  # in all but their depth
 ids = [f"{name}-{spec.kind}{spec.input_shape}" for name, spec in CASES]
 every_case = pytest.mark.parametrize(("name", "spec"), CASES, ids=ids)
+# Deep ones of which a sibling is there, or that train in tests/test_model_runs.py, need not learn by heart every day.
+LEARNED_SELDOM = ("resnet32", "plain20", "se-resnet20", "airbench")
 some_large = [case for case in LARGE_CASES if case[0] not in SIMILAR]
 large_case = pytest.mark.parametrize(("name", "spec"), some_large, ids=[name for name, _ in some_large])
 FAMILIES = ("convolutional", "inception", "residual")
@@ -211,7 +213,13 @@ def memorise(name: str, spec: DataSpec, *, lr: float, steps: int, enough: float)
     assert loss < enough
 
 
-@every_case
+@pytest.mark.parametrize(
+    ("name", "spec"),
+    [
+        pytest.param(*case, marks=pytest.mark.slow if case[0] in LEARNED_SELDOM else (), id=i)
+        for case, i in zip(CASES, ids, strict=True)
+    ],
+)
 @pytest.mark.spec("H8")
 def test_starts_at_chance_and_memorises_eight_samples(name: str, spec: DataSpec) -> None:
     network = build(name, spec)

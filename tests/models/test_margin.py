@@ -46,8 +46,8 @@ def test_no_other_weights_have_a_lower_objective(hinge: str) -> None:
     found = torch.cat((layer.weight.detach()[0], layer.bias.detach()))  # type: ignore[union-attr]
     w = torch.zeros(4, requires_grad=True)
     optimizer = torch.optim.Adam([w], lr=0.05)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.001, 1500)
-    for _ in range(1500):
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.001, 500)
+    for _ in range(500):
         optimizer.zero_grad()
         objective(w).backward()
         optimizer.step()

@@ -67,21 +67,39 @@ def positives() -> tuple[np.ndarray, np.ndarray]:
     return guess % 2, truth % 2
 
 
+def f1_of(t: np.ndarray, p: np.ndarray, k: int = 1) -> float:
+    return float(2 * ((t == k) & (p == k)).sum() / ((t == k).sum() + (p == k).sum()))
+
+
+def auc_of(t: np.ndarray, p: np.ndarray) -> float:
+    """The share of pairs of a positive and a negative one that are in order; a tie is half a pair."""
+    above = p[t == 1][:, None] - p[t == 0]
+    return float((above > 0).mean() + (above == 0).mean() / 2)
+
+
+# Of each score the samples, its formula, which takes a tenth of the library's time, and the library's function.
 CASES = {
-    "balanced_accuracy": (decisions, sklearn.metrics.balanced_accuracy_score),
-    "macro_f1": (decisions, lambda t, p: sklearn.metrics.f1_score(t, p, average="macro")),
-    "f1": (positives, sklearn.metrics.f1_score),
-    "r2": (values, sklearn.metrics.r2_score),
-    "rmse": (values, sklearn.metrics.root_mean_squared_error),
-    "mae": (values, sklearn.metrics.mean_absolute_error),
-    "auc": (scores, sklearn.metrics.roc_auc_score),
-}
+    "balanced_accuracy": (
+        decisions, lambda t, p: np.mean([(p[t == k] == k).mean() for k in range(4)]),
+        sklearn.metrics.balanced_accuracy_score,
+    ),
+    "macro_f1": (
+        decisions, lambda t, p: np.mean([f1_of(t, p, k) for k in range(4)]),
+        lambda t, p: sklearn.metrics.f1_score(t, p, average="macro"),
+    ),
+    "f1": (positives, f1_of, sklearn.metrics.f1_score),
+    "r2": (values, lambda t, p: 1 - ((t - p) ** 2).sum() / ((t - t.mean()) ** 2).sum(), sklearn.metrics.r2_score),
+    "rmse": (values, lambda t, p: np.sqrt(((t - p) ** 2).mean()), sklearn.metrics.root_mean_squared_error),
+    "mae": (values, lambda t, p: np.abs(t - p).mean(), sklearn.metrics.mean_absolute_error),
+    "auc": (scores, auc_of, sklearn.metrics.roc_auc_score),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("score", CASES)
 def test_bootstrap_equals_a_naive_one(score: str) -> None:
-    make, figure = CASES[score]
+    make, figure, library = CASES[score]
     guess, truth = make()
+    assert figure(truth, guess) == pytest.approx(library(truth, guess))
     low, high = interval_of(score, guess, truth)
     expected_low, expected_high = naive_bootstrap(figure, guess, truth)
     width = expected_high - expected_low

@@ -38,7 +38,12 @@ FRAMES = [
 ]
 DIGITS = DataSpec(name="d", kind="image", task="classification", input_shape=(1, 8, 8), num_outputs=10, num_train=1200)
 PATTERN = "[conv16@3-bn-relu]*2 pool res[conv32-relu] dropout0.2 gap fc64-tanh fc"
-by_frame = pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: "x".join(map(str, frame.shape)))
+SELDOM = ((3, 32, 32), (30,))  # like another one, only larger
+by_frame = pytest.mark.parametrize(
+    "frame",
+    [pytest.param(frame, marks=pytest.mark.slow if frame.shape in SELDOM else ()) for frame in FRAMES],
+    ids=lambda frame: "x".join(map(str, frame.shape)),
+)
 
 
 def parsed(text: str) -> tuple[Layer | Group, ...]:
@@ -190,9 +195,17 @@ def evolved(budget: int, seed: int = 0) -> tuple[Evolution, optuna.Study, list[d
     return sampler, study, asked
 
 
-def test_evolution_is_the_published_algorithm() -> None:
+Evolved = tuple[Evolution, optuna.Study, list[dict[str, object]]]
+
+
+@pytest.fixture(scope="module")
+def evolution() -> Evolved:
+    return evolved(32)
+
+
+def test_evolution_is_the_published_algorithm(evolution: Evolved) -> None:
     """Algorithm 1 of Real et al. 2019 on a queue, with our draws: append the child, drop the oldest."""
-    sampler, study, asked = evolved(32)
+    sampler, study, asked = evolution
     population = sampler.population
     assert population == 8
     for number in range(population, 32):
@@ -214,10 +227,10 @@ def test_evolution_climbs_where_chance_does_not() -> None:
     assert late > chance + 1
 
 
-def test_children_are_new_and_inherit_the_other_knobs_nearly() -> None:
-    sampler, study, asked = evolved(24)
-    assert len({str(params["model.name"]) for params in asked}) >= 22
-    for number in range(sampler.population, 24):
+def test_children_are_new_and_inherit_the_other_knobs_nearly(evolution: Evolved) -> None:
+    sampler, study, asked = evolution
+    assert len({str(params["model.name"]) for params in asked}) >= 30
+    for number in range(sampler.population, 32):
         parent = asked[sampler.parent_of(study, number)]
         rate = sampler.space.knobs[1]
         assert abs(rate.place(asked[number]["optim.lr"]) - rate.place(parent["optim.lr"])) < 0.6
