@@ -59,6 +59,8 @@ def build_dataset(arrays: Arrays, config: DataConfig, *, seed: int, name: str) -
     _refuse_table_options(arrays, config, name)
     pairs = [(arrays.x, arrays.y), *(pair for pair in (arrays.valid, arrays.test) if pair is not None)]
     for x, y in pairs:
+        if y.ndim == 0:
+            raise DataError(f"{name}: the target is one value, {y}. Expected one for each of the {len(x)} inputs.")
         if len(x) != len(y):
             raise DataError(f"{name}: {len(x)} inputs and {len(y)} targets. They must be equally many.")
         if len(x) == 0:

@@ -94,8 +94,12 @@ def _dataset(arrays: Arrays, config: DataConfig, *, seed: int, name: str) -> Dat
 def as_array(values: Any, name: str) -> Array:
     """A NumPy array of a tensor, array, sparse matrix, frame, column or nested list.
 
-    Raises DataError for rows of different lengths.
+    Raises DataError for rows of different lengths, and for masked values, which an array would show bare.
     """
+    if np.ma.is_masked(values):
+        raise DataError(
+            f"{name}: {np.ma.count_masked(values)} values are masked. Fill them first, with .filled(VALUE)."
+        )
     if isinstance(values, torch.Tensor):
         values = values.detach().cpu()
         if values.dtype in (torch.bfloat16, torch.float16):
@@ -173,13 +177,19 @@ def _from_matrix(matrix: Array, config: DataConfig, origin: str) -> Arrays:
 
 
 def _from_torch_dataset(source: Any) -> Arrays:
-    """Every (input, target) pair of a map-style data set, stacked in memory."""
+    """Every (input, target) pair of a map-style data set, stacked in memory.
+
+    Raises DataError naming the item that cannot be had, or is no pair, or of another shape than the first.
+    """
     tensors = getattr(source, "tensors", None)
     if isinstance(tensors, tuple) and len(tensors) == 2:
         return Arrays(as_array(tensors[0], "inputs"), as_array(tensors[1], "targets"))
     inputs, targets = [], []
     for i in range(len(source)):
-        item = source[i]
+        try:
+            item = source[i]
+        except Exception as error:  # whatever a user's own code raises
+            raise DataError(f"Item {i} of the data set cannot be read: {type(error).__name__}: {error}.") from error
         if not isinstance(item, tuple | list) or len(item) != 2:
             raise DataError(f"Item {i} of the data set is a {type(item).__name__}. Expected a pair (input, target).")
         inputs.append(as_array(item[0], f"input {i}"))

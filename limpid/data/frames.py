@@ -159,6 +159,9 @@ def _from_pandas(name: str, column: Any) -> pl.Series:
     if len(kinds) > 1 and not kinds <= {int, float, bool}:
         cells = [None if cell is None else str(cell) for cell in cells]
     try:
-        return pl.Series(name, cells, strict=False)
+        series = pl.Series(name, cells, strict=False)
+        if series.dtype == pl.Object:
+            raise TypeError(f"{cells[int(series.is_not_null().arg_max() or 0)]!r}")
+        return series
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
         raise DataError(f"Column {name!r} of the frame holds cells that are not plain values: {error}.") from None

@@ -237,6 +237,28 @@ def test_unusable_files_are_refused(tmp_path):
             load_array_file(tmp_path / name, DataConfig(), seed=0)
 
 
+def test_an_item_that_cannot_be_read_is_named():
+    class Damaged(torch.utils.data.Dataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, i):
+            if i == 2:
+                raise OSError("truncated")
+            return torch.zeros(2), 0
+
+    with pytest.raises(DataError, match="Item 2 of the data set cannot be read: OSError: truncated"):
+        load_arrays(Damaged(), DataConfig(), seed=0)
+
+
+def test_one_value_for_all_and_masked_values_are_refused():
+    with pytest.raises(DataError, match="the target is one value, 3"):
+        load_arrays((X, 3), DataConfig(), seed=0)
+    with pytest.raises(DataError, match="1 values are masked"):
+        as_array(np.ma.masked_equal([[1, 2], [3, 4]], 3), "X")
+    assert as_array(np.ma.masked_equal([[1, 2], [3, 4]], 5), "X").tolist() == [[1, 2], [3, 4]]
+
+
 def test_sparse_matrices_are_made_dense():
     sparse = pytest.importorskip("scipy.sparse")
     assert (as_array(sparse.csr_matrix(np.eye(3)), "X") == np.eye(3)).all()

@@ -311,6 +311,8 @@ def test_frames_from_memory():
         load_frame(pl.DataFrame(data), DataConfig(), seed=0, takes_codes=True, y=["u", "v"])
     with pytest.raises(DataError, match="several columns named 'a'"):
         to_frame(pandas.DataFrame([[1, 2]], columns=["a", "a"]))
+    with pytest.raises(DataError, match="Column 'p' of the frame holds cells that are not plain values: Period"):
+        to_frame(pandas.DataFrame({"p": pandas.period_range("2020", periods=3)}))
 
 
 def test_pandas_types_survive():
