@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from limpid.data.decode import is_image
 from limpid.errors import DataError
 
+TO_SAY = {"valid": "validate with", "test": "test with"}
 PARTS = {
     "train": "train",
     "training": "train",
@@ -101,6 +102,11 @@ def arrange(
     lonely = [name for name in classes if counts[name] == 1]
     if lonely:
         notes.append(f"Only one {noun}, kept for training: class {_some(lonely)}.")
+    held_out = [part for part in ("valid", "test") if part in part_of.values()]
+    for part in held_out:
+        absent = [name for name in classes if name not in {class_of[i] for i in placed if part_of[i] == part}]
+        if absent:
+            notes.append(f"No {noun} to {TO_SAY[part]}: class {_some(absent)}. The figures are about the others alone.")
     empty = _empty_classes(folders, outer + (1 if in_parts else 0), set(class_of.values()))
     if empty:
         notes.append(f"Folders without {noun}s, not counted as classes: {_some(empty)}.")

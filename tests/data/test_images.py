@@ -272,6 +272,8 @@ def test_folders_for_every_part(tmp_path, train, valid, test):
     assert (data.spec.num_train, data.spec.num_valid, data.spec.num_test) == (11, 3, 3)
     assert all(name.startswith(f"{valid}/") for name in data.valid.origin)
     assert data.test().target.tolist() == [1, 1, 1]
+    (note,) = [note for note in data.summary["notes"] if "The figures" in note]
+    assert note == "No image to test with: class 'cat'. The figures are about the others alone."
 
 
 def test_a_test_folder_leaves_validation_to_be_split_off(tmp_path):
