@@ -56,7 +56,7 @@ def nonfinite_weights(model: nn.Module) -> str | None:
 
 
 def _first_bad_layer(model: nn.Module, inputs: Sequence[Tensor]) -> tuple[str | None, list[int], float]:
-    """The first leaf layer, in order of execution, whose output is not finite, and the samples affected.
+    """The first layer, innermost first and in order of execution, whose output is not finite, and the samples affected.
 
     The third value is the largest magnitude among the model's own outputs.
     """
@@ -71,8 +71,7 @@ def _first_bad_layer(model: nn.Module, inputs: Sequence[Tensor]) -> tuple[str | 
 
         return hook
 
-    leaves = [(name, module) for name, module in model.named_modules() if not any(module.children())]
-    handles = [module.register_forward_hook(watch(name or "the model")) for name, module in leaves]
+    handles = [module.register_forward_hook(watch(name or "the model")) for name, module in model.named_modules()]
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     try:
         with torch.no_grad():

@@ -49,6 +49,20 @@ def test_the_first_layer_in_order_of_execution() -> None:
     assert not model[1]._forward_hooks
 
 
+def test_what_a_network_computes_between_its_layers_is_looked_at_too() -> None:
+    class Between(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(3, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.log(self.layer(x) * 0.0 - 1.0)
+
+    x = torch.zeros(2, 3)
+    assert "output is the model, in row 100, row 101:" in explain(Between(), x)
+    assert "output is 1, in row 100" in explain(nn.Sequential(nn.Linear(3, 3), Between()), x)
+
+
 def test_weights_come_first() -> None:
     model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
     with torch.no_grad():
