@@ -117,6 +117,8 @@ def test_runs_with_other_questions_do_not_join(table: Path, tmp_path: Path) -> N
     other = train(str(table), target="a", out=tmp_path / "other", **OPTIONS)
     with pytest.raises(ConfigError, match="cannot join: its task is 'regression'"):
         ensemble(one.path, other.path)
+    with pytest.raises(ConfigError, match="one is given twice"):
+        ensemble(one.path, one.path)
 
 
 def test_a_module_of_ones_own_cannot_be_multiplied(tmp_path: Path) -> None:

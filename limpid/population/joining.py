@@ -17,6 +17,10 @@ def join(wiring: Wiring, runs: list[Run]) -> Wiring:
 
     Raises ConfigError when they do not answer the same question about the same inputs.
     """
+    ids = [run.header["id"] for run in runs]
+    twice = next((run.path for run in runs if ids.count(run.header["id"]) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"{twice} is given twice; the mean with itself is the network itself. Name each run once.")
     spec = wiring.dataset.spec
     trained = [load_trained(run, device=str(wiring.plan.device)) for run in runs]
     for other in trained:
