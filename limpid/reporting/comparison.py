@@ -154,7 +154,13 @@ def _differences(readings: Sequence[Reading], names: Sequence[str]) -> list[Row]
     for table, reading in zip(tables, readings, strict=True):
         table["data content"] = str(reading.header.get("fingerprint"))[:12]
     keys = [key for key in dict.fromkeys(key for table in tables for key in table) if not key.startswith(NOT_COMPARED)]
-    differing = [key for key in keys if any(table.get(key) != tables[0].get(key) for table in tables)]
+    absent = (None, "none")  # two ways to say that there is none
+    differing = [
+        key
+        for key in keys
+        if any(table.get(key) != tables[0].get(key) for table in tables)
+        and not all(table.get(key) in absent for table in tables)
+    ]
     return [
         {"option": key} | {name: value_text(table.get(key)) for name, table in zip(names, tables, strict=True)}
         for key in differing

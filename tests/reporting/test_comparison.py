@@ -136,9 +136,12 @@ def test_multilabel_verdict(make_empty: Callable[..., Run], make_spec: Callable[
     assert verdict.score == "accuracy"
 
 
+NO_NORM = {"norm": "none"}  # in a model that has a norm, and not in one that has none
+
+
 def test_differing_options_are_listed(answers: Answers) -> None:
     runs = [
-        answers("a", range(10), config={"optim": {"lr": 0.1, "name": "sgd"}, "record": {"out": "a"}}),
+        answers("a", range(10), config={"optim": {"lr": 0.1, "name": "sgd"}, "record": {"out": "a"}, "model": NO_NORM}),
         answers("b", range(10), config={"optim": {"lr": 0.2, "name": "sgd"}, "record": {"out": "b"}}),
     ]
     assert compare_runs(runs).differences == [{"option": "optim.lr", "a": "0.1", "b": "0.2"}]
