@@ -136,3 +136,12 @@ def test_lists(limpid: Limpid) -> None:
     assert "optim.lr" in limpid("options").out
     rows = [json.loads(line) for line in limpid("models", "--json").out.splitlines()]
     assert {"name", "year"} <= set(rows[0])
+
+
+def test_a_file_that_the_system_refuses_is_named(limpid: Limpid, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> Any:
+        raise PermissionError(13, "Permission denied", "secret.csv")
+
+    monkeypatch.setattr("limpid.record.run.Run.open", refuse)
+    done = limpid("compare", "first", "second")
+    assert (done.code, done.err.strip()) == (2, "Error: secret.csv: Permission denied. What is on disk is valid.")

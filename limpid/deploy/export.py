@@ -98,8 +98,10 @@ def export_run(
             raise ConfigError(f"{name} is no format of export. Use any of {', '.join(_EXPORTERS)}.")
     if "onnx" in formats and not all(map(find_spec, ("onnx", "onnxruntime", "onnxscript"))):
         raise MissingExtra("Export to ONNX needs further packages: pip install 'limpid[export]'.")
-    trained = load_trained(run, module=module)
     out = Path(out)
+    if out.is_file():
+        raise ConfigError(f"{out} is a file. Give a folder to write to with --out.")
+    trained = load_trained(run, module=module)
     out.mkdir(parents=True, exist_ok=True)
     return [_EXPORTERS[name](trained, out) for name in formats]
 

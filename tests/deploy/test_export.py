@@ -167,6 +167,12 @@ def test_a_network_that_cannot_be_traced_says_so(make_run, tmp_path):
     assert result.max_difference == 0.0
 
 
+def test_a_file_is_no_folder_to_export_to(make_run, tmp_path):
+    (tmp_path / "taken").touch()
+    with pytest.raises(ConfigError, match="taken is a file"):
+        export_run(make_run(VECTOR).path, tmp_path / "taken", formats=("safetensors",))
+
+
 def test_unknown_format_and_absent_packages_are_named_before_anything_is_written(make_run, tmp_path, monkeypatch):
     made = make_run(VECTOR)
     with pytest.raises(ConfigError, match="safetensors, torch, onnx"):
