@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from limpid.interpret.heard import HeardPass
-from limpid.interpret.nodes import Nodes, in_short, short_name, tensors_in
+from limpid.interpret.nodes import Nodes, described, in_short, short_name, tensors_in
 from limpid.interpret.sample import Sample
 from limpid.interpret.traced import TracedPass
 from limpid.models.network import InputScale
@@ -37,7 +37,7 @@ def computation(network: nn.Module, sample: Sample) -> dict[str, Any]:
             is the loss, the one before it the target.
         edges: source and target (places of nodes) and the shape that flows.
         parameters: name, shape, count, norm, gradient (norm and, if few, entries; None: none), and nodes that use it.
-        loss: its value.
+        outputs, loss: what the network answered, described as the nodes are, and its loss.
     """
     with _as_judged(network), torch.enable_grad():
         nodes, outputs, sources, untraced = _forward(network, sample.inputs)
@@ -57,6 +57,7 @@ def computation(network: nn.Module, sample: Sample) -> dict[str, Any]:
             for source in node.sources
         ],
         "parameters": parameters,
+        "outputs": described(next(tensors_in(outputs))),
         "loss": loss.item(),
     }
 

@@ -60,12 +60,12 @@ def render_explanation(header: dict[str, Any], sample: dict[str, Any], views: di
 def _cards(data: dict[str, Any], sample: dict[str, Any], graph: dict[str, Any]) -> list[tuple[str, str, str]]:
     """(name, value, detail) of the head."""
     nodes = graph["nodes"]
-    answer, target = nodes[nodes[-1]["sources"][0]]["value"], nodes[-2]["value"]
+    target = nodes[-2]["value"]
     cards = [("loss of the row", number(graph["loss"]), "that of training, without penalties")]
     classes, entries = list(data.get("classes") or ()), list(target.get("entries") or ())
     if data.get("task") == "classification" and len(entries) == 1 and classes:
         wanted = plain(classes[int(entries[0])])
-        scores = answer.get("entries") or ()
+        scores = graph["outputs"].get("entries") or ()
         answered = f"answer: {plain(classes[scores.index(max(scores))])}" if scores else "see the last layer"
         cards.append(("class", wanted, answered))
     else:

@@ -49,8 +49,10 @@ def test_a_page_that_needs_nothing_else_and_its_numbers(iris: Path, limpid: Call
     assert valid is not None
     assert found["name"] == valid.name_of(3)
     row = valid.rows.take(torch.tensor([3]))[0].numpy()
-    share = library.predict(iris, row).probabilities[0][int(valid.target[3])]
+    predicted = library.predict(iris, row)
+    share = predicted.probabilities[0][int(valid.target[3])]
     assert graph["loss"] == pytest.approx(-math.log(share), rel=1e-4)
+    assert f"answer: {predicted.decisions[0]}<" in text
     before = page.read_bytes(), numbers.read_bytes()
     assert limpid("explain", iris, "--row", "3", "--quiet").out == ""
     assert (page.read_bytes(), numbers.read_bytes()) == before
@@ -126,5 +128,6 @@ def test_of_several_members_the_network_that_predicts_is_shown(tmp_path: Path) -
     assert [kinds[source] for source in graph["nodes"][-1]["sources"]] == ["Linear", "Linear", "target"]
     valid = library.load_data("iris").valid
     assert valid is not None
-    share = library.predict(run, valid.rows.take(torch.tensor([0]))[0].numpy()).probabilities[0][int(valid.target[0])]
-    assert graph["loss"] == pytest.approx(-math.log(share), rel=1e-4)
+    shares = library.predict(run, valid.rows.take(torch.tensor([0]))[0].numpy()).probabilities[0]
+    assert graph["loss"] == pytest.approx(-math.log(shares[int(valid.target[0])]), rel=1e-4)
+    assert np.exp(graph["outputs"]["entries"]) == pytest.approx(shares, rel=1e-4)
