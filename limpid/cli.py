@@ -14,7 +14,19 @@ from typing import Annotated, Any
 
 import typer
 
-from limpid.commands import auditing, doctoring, ensembles, explaining, lists, rates, recipes, transfer, tuning, use
+from limpid.commands import (
+    auditing,
+    doctoring,
+    ensembles,
+    explaining,
+    lists,
+    racing,
+    rates,
+    recipes,
+    transfer,
+    tuning,
+    use,
+)
 from limpid.commands.options import Json, Quiet, RunFolder, given_config
 from limpid.errors import ConfigError, LimpidError
 from limpid.fork_server import expect_workers
@@ -153,6 +165,7 @@ ensembles.add_to(app)
 tuning.add_to(app, train)
 transfer.add_to(app)
 rates.add_to(app)
+racing.add_to(app)
 recipes.add_to(app)
 lists.add_to(app)
 

@@ -14,6 +14,7 @@ from typing import Any
 from limpid.catalogue.kinds import KINDS
 from limpid.catalogue.model_part import ModelPart
 from limpid.catalogue.part import Catalogue, Option, Part
+from limpid.catalogue.surface_part import SurfacePart
 from limpid.data.sources import named_sources
 from limpid.recipe import load_recipe, recipe_names
 
@@ -34,6 +35,7 @@ TITLES = {
     "initializer": ("Initialisers", "`--set model.init=NAME`: the first weights"),
     "regularizer": ("Regularisers", "What holds a network back from memorising; each line says what switches it on."),
     "augmentation": ("Augmentations", "`--set augment.NAME=...`: random changes of training images"),
+    "surface": ("Surfaces", "`limpid race NAME`: what makes optimisation hard, as losses of two parameters"),
 }
 
 
@@ -78,6 +80,8 @@ def _entry(kind: Catalogue[Any], part: Part) -> str:
     lines.append(f"- source: {_plain(part.source)}{year}")
     if isinstance(part, ModelPart):
         lines += _model_lines(part)
+    if isinstance(part, SurfacePart):
+        lines += [f"- {name}: {_plain(value)}" for name, value in part.facts()]
     if part.pitfall:
         lines.append(f"- mind: {_plain(part.pitfall)}")
     if part.options:

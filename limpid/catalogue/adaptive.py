@@ -164,6 +164,7 @@ ADAPTIVE = (
         },
         lr=0.03,
         decay="decoupled",
+        elementwise=False,
     ),
     OptimizerPart(
         name="schedule_free_adamw",

@@ -135,6 +135,7 @@ DESCENT = (
         weight_decay=0.01,
         decay="decoupled",
         tells_hidden=True,
+        elementwise=False,
     ),
     OptimizerPart(
         name="schedule_free_sgd",

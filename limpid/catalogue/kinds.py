@@ -15,6 +15,8 @@ from limpid.catalogue.optimizers import OPTIMIZERS
 from limpid.catalogue.part import Catalogue, Part
 from limpid.catalogue.regularizers import REGULARIZERS
 from limpid.catalogue.schedules import SCHEDULES
+from limpid.catalogue.surface_part import SurfacePart
+from limpid.catalogue.surfaces import SURFACES
 from limpid.errors import ConfigError, nearest
 
 KINDS: tuple[Catalogue[Any], ...] = (
@@ -27,6 +29,7 @@ KINDS: tuple[Catalogue[Any], ...] = (
     INITIALIZERS,
     REGULARIZERS,
     AUGMENTATIONS,
+    SURFACES,
 )
 
 
@@ -51,6 +54,8 @@ def describe(kind: Catalogue[Any], part: Part) -> str:
         lines.append(f"  mind: {part.pitfall}")
     if isinstance(part, ModelPart):
         lines += _figures_of(part)
+    if isinstance(part, SurfacePart):
+        lines += [f"  {name}: {value}" for name, value in part.facts()]
     called = "." in kind.section  # the options stand in brackets behind the name, see call.py
     if called and part.options:
         example = ", ".join(f"{name}={option.default}" for name, option in part.options.items())

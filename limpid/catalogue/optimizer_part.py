@@ -22,6 +22,7 @@ class OptimizerPart(Part):
     schedule: str = "one_cycle"  # the course of the rate that suits it, and the share of the steps that warm up
     warmup: float = 0.25
     tells_hidden: bool = False  # its groups say which weights lie between hidden layers (param_groups.mark_hidden)
+    elementwise: bool = True  # every number moves by its own gradients alone, whatever tensor it stands in
 
 
 BELOW_ONE = 0.99999  # rates of decay of an average: at 1 it would never move

@@ -11,7 +11,7 @@ from limpid.commands.options import Json
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    learning = (losses, optimizers, schedules, companions)
+    learning = (losses, optimizers, schedules, companions, surfaces)
     networks = (models, activations, initializers, regularizers, augmentations)
     for command in (*networks, *learning, show, datasets, options):
         app.command()(command)
@@ -67,6 +67,21 @@ def companions(json: Json = False) -> None:
     from limpid.catalogue.companions import COMPANIONS
 
     _print_parts(COMPANIONS, json)
+
+
+def surfaces(json: Json = False) -> None:
+    """List the surfaces of `limpid race`: losses of two parameters, each with one difficulty of optimisation."""
+    from limpid.catalogue.surfaces import SURFACES
+
+    rows = []
+    for part in SURFACES.values():
+        row: dict[str, Any] = {"name": part.name, "difficulty": part.difficulty, "year": part.year, "what": part.what}
+        if json:
+            row |= {"formula": part.formula, "source": part.source, "pitfall": part.pitfall, "start": part.start}
+            row |= {"minima": part.minima, "least": part.least}
+            row |= {"local_minima": part.local_minima, "saddles": part.saddles}
+        rows.append(row)
+    _print(rows, json)
 
 
 def activations(json: Json = False) -> None:
