@@ -123,7 +123,7 @@ def test_closing_takes_every_hook_off() -> None:
     assert num_hooks(model, optimizer, criterion) == 0
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 @pytest.mark.parametrize(
     ("build", "options"),
     [
@@ -138,7 +138,7 @@ def test_a_healthy_loop_is_left_in_peace(build: Build, options: dict[str, Any], 
     assert grave(attended(build, seed, **options)) == []
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("expected", "build", "options"),
     [

@@ -13,7 +13,6 @@ import torch
 
 from limpid.catalogue.part import load_home
 from limpid.catalogue.regularizers import REGULARIZERS
-from limpid.catalogue.schedules import SCHEDULES
 from limpid.deploy.trained import load_trained
 from limpid.errors import ConfigError, Stopped
 from limpid.record.run import Run
@@ -108,12 +107,6 @@ def test_the_direction_of_a_figure_is_known_or_told(tmp_path: Path) -> None:
     assert losses[epoch - 1] == min(losses)
     epoch, accuracies = kept("upside_down", training__monitor="accuracy", training__mode="min")
     assert accuracies[epoch - 1] == min(accuracies) < max(accuracies)
-
-
-@pytest.mark.parametrize("name", list(SCHEDULES))
-def test_every_schedule_trains(name: str, tmp_path: Path) -> None:
-    run = train("digits", schedule=name, out=str(tmp_path / name), **{**QUICK, "epochs": 2})
-    assert end_of(run)["status"] == "finished"
 
 
 @pytest.mark.parametrize("name", list(REGULARIZERS))

@@ -77,6 +77,7 @@ def test_twins_are_what_they_would_be_alone(base: Config, way: str, close: float
         assert not outcome.failed
 
 
+@pytest.mark.slow
 def test_worker_processes_take_first_weights_over_too(base: Config) -> None:
     nursery = Nursery(with_options(base, {"training__on": "processes"}))
     twins = pair(base, 1, model__hidden=(13, 8, 8))

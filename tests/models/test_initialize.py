@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import inspect
 import math
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-import limpid
 from limpid.catalogue.activations import ACTIVATIONS
 from limpid.catalogue.call import read_call
 from limpid.catalogue.initializers import INITIALIZERS
@@ -277,14 +274,6 @@ def test_our_cells_and_torchs_are_drawn_alike(cell: type[nn.Module], num_blocks:
     biases = [bias for name, bias in own.items() if name.startswith("bias")]
     assert biases
     assert all((bias == 2).all() for bias in biases)
-
-
-@pytest.mark.parametrize("name", list(INITIALIZERS))
-def test_trains_from_every_rule(name: str, tmp_path: Path) -> None:
-    X = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
-    options = {"hidden": (8,), "model__init": name, "record__report": False, "out": tmp_path / "run"}
-    run = limpid.train(X, y=(X[:, 0] > 0).astype(int), training__steps=2, **options)
-    assert math.isfinite(run.events("result")[-1]["loss"])
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ def test_the_default_space_is_left_alone(tmp_path: Path) -> None:
     assert again == [row["symptom"] for row in found.run.events("finding")]
 
 
+@pytest.mark.slow
 def test_a_search_reads_the_rules_of_searches_alone() -> None:
     """Those of runs would cost it a twelfth of a second."""
     told = "import sys; from limpid.search.examination import judge, Evidence; judge(Evidence({'kind': 'search'}, []))"
