@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from limpid.catalogue.activations import ACTIVATIONS
 from limpid.catalogue.initializers import INITIALIZERS
@@ -138,9 +138,7 @@ class ModelConfig(PartSection):
     name: Annotated[str, AfterValidator(_own_name)] = Field(
         default="auto", description="architecture, by name or as a pattern of layers; `limpid models` lists them"
     )
-    hidden: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
-        default=None, description="widths of an MLP's hidden layers"
-    )
+    hidden: tuple[PositiveInt, ...] | None = Field(default=None, description="widths of an MLP's hidden layers")
     activation: Annotated[str, called_from(ACTIVATIONS)] = Field(
         default="relu", description="non-linearity, such as relu or leaky_relu(0.1); `limpid activations` lists them"
     )
