@@ -148,7 +148,7 @@ def _of_the_adaptive(standings: Sequence[Standing]) -> list[str]:
     first = next(row for row in standings if row.adaptive)
     return [
         f"Adaptive optimisers have a mean rank of {adaptive.mean():.1f}, the others of {others.mean():.1f} (difference "
-        f"{low:.1f} to {high:.1f}, 95 % over surfaces); the best adaptive one is {first.optimizer} "
+        f"{low:.2f} to {high:.2f}, 95 % over surfaces); the best adaptive one is {first.optimizer} "
         f"({first.mean_rank:.1f}). The rule of thumb, to try an adaptive one first, {verdict} here."
     ]
 
