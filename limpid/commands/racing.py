@@ -22,8 +22,8 @@ def race(
     optimizers: Annotated[
         str | None, typer.Option(help='such as adam,"sgd(momentum=0)"; else plain descent and all that there are')
     ] = None,
-    steps: Annotated[int, typer.Option(help="updates of each", min=20)] = 200,
-    seed: Annotated[int, typer.Option(help="of the samples that stochastic surfaces draw")] = 0,
+    steps: Annotated[int, typer.Option(help="updates of each", min=20, max=2000)] = 200,
+    seed: Annotated[int, typer.Option(help="of the samples that stochastic surfaces draw", min=0, max=2**31 - 1)] = 0,
     out: Annotated[Path, typer.Option(help="folder to write race.html, ranking.csv and traces.csv into")] = Path(
         "race"
     ),

@@ -35,8 +35,7 @@ def _surface(race: Race, surface: Surface) -> Row:
     part, finishes = surface.part, race.finishes[surface.part.name]
     told = ("name", "difficulty", "what", "formula", "source", "pitfall", "start", "window", "minima", "local_minima")
     row: Row = {key: getattr(part, key) for key in (*told, "saddles")}
-    row |= {"facts": part.facts(), "stochastic": part.descends.endswith(":single_sample")}
-    row |= {"contour": _contour(surface)}
+    row |= {"facts": part.facts(), "contour": _contour(surface)}
     ranked = sorted(finishes, key=lambda finish: finish.rank)
     row["lines"] = [_line(race, part.name, finish) for finish in ranked]
     row["rates"] = _rates(race, surface, finishes[0])
