@@ -291,3 +291,10 @@ def test_texts_of_the_record_cannot_act_on_the_page(small: Any) -> None:
 def test_options_that_do_not_fit_are_refused_in_one_message() -> None:
     with pytest.raises(ConfigError, match="momentum"):
         race(["ravine"], ["sgd(momentum=2)"], num_steps=20)
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_the_race(limpid: Limpid, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("here", encoding="utf-8")
+    refused = limpid("race", "--out", "file")
+    assert refused.code == 2
+    assert "--out file: the folder cannot be made" in refused.err

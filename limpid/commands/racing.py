@@ -35,11 +35,12 @@ def race(
     """
     from limpid.practice.race import race as run_race
     from limpid.practice.race import split_calls
-    from limpid.practice.race_files import write_race
+    from limpid.practice.race_files import check_folder, write_race
     from limpid.practice.race_record import race_record
     from limpid.reporting.race_lines import race_lines
     from limpid.reporting.terminal import print_table
 
+    check_folder(out)
     done = run_race(surfaces or (), split_calls(optimizers or ""), num_steps=steps, seed=seed)
     record = race_record(done)
     page = write_race(done, record, out)

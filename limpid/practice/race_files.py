@@ -18,6 +18,13 @@ Row = dict[str, Any]
 PAGE, RANKING, TRACES = "race.html", "ranking.csv", "traces.csv"
 
 
+def check_folder(folder: Path) -> None:
+    """Raise ConfigError where a file stands in the way of the folder; before the race, so that nobody waits in vain."""
+    found = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not found.is_dir():
+        raise ConfigError(f"--out {folder}: the folder cannot be made, because {found} is a file.")
+
+
 def write_race(race: Race, record: Mapping[str, Any], folder: Path) -> Path:
     """Write race.html, ranking.csv and traces.csv into a folder, which is made; returns the path of the page.
 
@@ -25,13 +32,8 @@ def write_race(race: Race, record: Mapping[str, Any], folder: Path) -> Path:
         race: what was run.
         record: the same as plain values, by race_record.py.
         folder: where to.
-
-    Raises ConfigError when the folder cannot be made.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--out {folder}: the folder cannot be made: {error.strerror}.") from None
+    folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / RANKING, _table(race.ranking()))
     write_file(folder / TRACES, _table(list(_traces(race))))
     write_file(folder / PAGE, render_race(record).encode("utf-8", errors="backslashreplace"))
