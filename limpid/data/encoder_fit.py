@@ -81,7 +81,10 @@ def fit_encoder(
                 fitted.notes.append(f"column {name!r}: {kind.note}")
     if not codes:
         reasons = "; ".join(f"{name!r}: {reason}" for name, reason in fitted.dropped) or "there is no other column"
-        raise DataError(f"No column is left to predict from ({reasons}). Name a column's type to keep it (data.types).")
+        raise DataError(
+            f"No column is left to predict from ({reasons}). What looks like an identifier is kept once its type is "
+            "named (data.types)."
+        )
     # A network without number features has no first input; then categories are written as numbers.
     all_categories = all(code.type == "category" for code in codes)
     fitted.encoder = TableEncoder(tuple(codes), onehot or all_categories, refuse_missing)

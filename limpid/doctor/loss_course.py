@@ -26,6 +26,7 @@ FEWEST = 20  # losses; fewer have no shape
 STRAIGHT = 0.4  # slope of the late course over that of the early one; falling exponentially to a tenth gives 0.13
 FALLING = -3.0  # slope over its standard error
 RISING = 4.0  # difference over its standard error; the lowest of 20 means is two of them below by luck alone
+UNLIKELY = 2.5  # the same, where what was lost again is much
 STUCK = 0.5  # of the start loss, at which a course ends that has stopped falling
 BURST = 2.0  # times the start loss
 EARLY = 0.25  # of the planned steps
@@ -84,10 +85,18 @@ class LossCourse:
         return (self.end - self.lowest) / gained if gained > 0 else 0.0
 
     @property
+    def rose_by(self) -> float:
+        """How far the end is above the lowest stretch, in standard errors of that difference by the luck of batches."""
+        rows = max(1, self.num // NUM_BINS)
+        error = self.noise * math.sqrt(1.5 / rows)
+        if self.end <= self.lowest:
+            return 0.0
+        return (self.end - self.lowest) / error if error > 0 else math.inf
+
+    @property
     def rose_again(self) -> bool:
         """Whether the end is above the lowest stretch by more than the luck of the batches, of 20 stretches."""
-        rows = max(1, self.num // NUM_BINS)
-        return self.end - self.lowest > RISING * self.noise * math.sqrt(1.5 / rows)
+        return self.rose_by > RISING
 
     @property
     def straightness(self) -> float:

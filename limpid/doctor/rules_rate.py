@@ -8,7 +8,7 @@ from typing import Any
 from limpid.doctor.check import Check, Threshold
 from limpid.doctor.evidence import Evidence
 from limpid.doctor.finding import Finding, Picture, Surety, Verdict
-from limpid.doctor.loss_course import STRAIGHT, LossCourse, course_of, is_broken, is_past_peak
+from limpid.doctor.loss_course import STRAIGHT, UNLIKELY, LossCourse, course_of, is_broken, is_past_peak
 from limpid.doctor.movement import LONG_STEP, SHORT_PATH, Movement, movement_of
 from limpid.doctor.rate_trial import (
     FAR_OUTRUN,
@@ -147,7 +147,7 @@ def _harm_by_steps(
             text = f"The weights grew to {growth:.3g} times their size, and the loss is stuck at {course.end:.3g}."
             return text, growth, GROWTH.value
     gained = course.start - course.lowest
-    beyond_luck = course.rose_again or course.given_back > 2 * LOST.value
+    beyond_luck = course.rose_again or (course.given_back > 2 * LOST.value and course.rose_by > UNLIKELY)
     lost = beyond_luck and course.given_back > LOST.value and gained > 0.1 * course.start
     if lost and (most > LONG_STEP.value or burst > BURST.value):
         text = f"The loss had fallen to {course.lowest:.3g} and lost {course.given_back:.0%} of that gain again."
