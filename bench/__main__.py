@@ -16,10 +16,11 @@ from bench.environment import WORK, peer_python, prepare
 from bench.programs import PEERS, PRECISIONS, run_limpid, run_peer, warm_limpid
 from bench.subset import make_subset
 from bench.summary import Result, floor_text, number, table
-from bench.workloads import KERAS_PEERS, TORCH_PEERS, WORKLOADS, Mode, Workload
+from bench.workloads import WORKLOADS, Mode, Workload
 
 QUICK_ROWS = (2000, 1000)
-ALL_PEERS = (*TORCH_PEERS, *KERAS_PEERS, "sklearn")
+ALL_PEERS = tuple(dict.fromkeys(peer for workload in WORKLOADS.values() for peer in workload.peers))
+ALL_MODES = tuple(dict.fromkeys(mode.name for workload in WORKLOADS.values() for mode in workload.modes))
 
 
 def main() -> None:
@@ -39,7 +40,7 @@ def read_command_line() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("workloads", nargs="*", default=[], help=f"of {', '.join(WORKLOADS)}; default all")
     parser.add_argument("--peers", nargs="*", default=ALL_PEERS, choices=ALL_PEERS, help="default all")
-    parser.add_argument("--modes", nargs="*", choices=("process", "steady", "target"), help="default all")
+    parser.add_argument("--modes", nargs="*", choices=ALL_MODES, help="default all")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--data", type=Path, default=os.environ.get("LIMPID_DATA"), help="data folder (LIMPID_DATA)")
     parser.add_argument("--quick", action="store_true", help="2,000 rows, one repeat, no target runs: does it work?")

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.__main__ import read_command_line
 from bench.child import run_child
 from bench.programs import last_object, limpid_command, peer_command, read_events
 from bench.subset import make_subset
@@ -140,6 +141,16 @@ def test_report_of_a_peer_leaves_the_first_epoch_out():
     assert line["train_samples_per_second"] == pytest.approx(500.0)
     assert line["test_accuracy"] == 0.981
     assert 0 < line["seconds_to_target"] <= line["seconds_in_process"]
+
+
+def test_every_peer_and_every_mode_can_be_asked_for(monkeypatch, tmp_path):
+    for workload in WORKLOADS.values():
+        for mode in workload.modes:
+            words = ["bench", workload.key, "--data", str(tmp_path), "--modes", mode.name, "--peers", *workload.peers]
+            monkeypatch.setattr(sys, "argv", words)
+            assert read_command_line().peers == [*workload.peers]
+        monkeypatch.setattr(sys, "argv", ["bench", workload.key, "--data", str(tmp_path)])
+        assert {*workload.peers} <= {*read_command_line().peers}
 
 
 @pytest.mark.parametrize("workload", WORKLOADS.values(), ids=lambda workload: workload.key)
