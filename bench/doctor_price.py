@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from bench.overhead import FIXED, OPTIONS, SHAPES, random_images
+from bench.overhead import CASES, FIXED, random_images
 from limpid.config import Config
 from limpid.config_reader import override
 from limpid.data.dataset import Dataset, ResidentRows, Split
@@ -20,10 +20,6 @@ from limpid.opening import new_run
 from limpid.wiring import wire
 from limpid.workbench import execute
 
-CHOICES = {
-    **{key: (SHAPES[key], OPTIONS[key]) for key in ("w1", "w3")},
-    "w2": ((1, 28, 28), ("model.name=lenet5", "optim.name=adam", "optim.lr=1e-3", "augment.crop=0")),
-}
 ROWS = {"w1": 60_000, "w2": 60_000, "w3": 12_800}
 EPOCHS = {"w1": 4, "w2": 2, "w3": 2}
 VALID_ROWS = 1000
@@ -38,13 +34,16 @@ def with_validation(dataset: Dataset) -> Dataset:
 
 def measure_price(key: str, repeats: int) -> dict[str, float]:
     """Seconds of a run without and with the doctor, the probes' share of that, and both in percent of the former."""
-    shape, options = CHOICES[key]
-    dataset = with_validation(random_images(shape, ROWS[key]))
+    case = CASES[key]
+    dataset = with_validation(random_images(case.shape, ROWS[key]))
+    batches = f"training.batch_size={case.batch_size}"
     seconds: dict[bool, list[float]] = {True: [], False: []}
     probes: list[float] = []
     for repeat in range(repeats + 1):
         for doctor in (True, False):
-            given = override(Config(), [*options, *FIXED, f"training.epochs={EPOCHS[key]}", "record.report=false"])
+            given = override(
+                Config(), [*case.options, *FIXED, batches, f"training.epochs={EPOCHS[key]}", "record.report=false"]
+            )
             record = given.record.model_copy(update={"doctor": doctor, "out": str(Path(tempfile.mkdtemp()) / "run")})
             given = given.model_copy(update={"record": record})
             wiring = wire(given, dataset)
@@ -68,7 +67,7 @@ def measure_price(key: str, repeats: int) -> dict[str, float]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("workloads", nargs="+", choices=sorted(CHOICES))
+    parser.add_argument("workloads", nargs="+", choices=sorted(ROWS))
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
     for name in arguments.workloads:

@@ -1,4 +1,4 @@
-"""What Limpid's loop costs beyond a loop written by hand: `python -m bench.overhead w1 w3`.
+"""What Limpid's loop costs beyond a loop written by hand: `python -m bench.overhead w1 w3 vgg16 resnet50`.
 
 Both train the same network on the same resident rows with the same fused optimiser and arithmetic, an epoch each in
 turn; the difference of the medians is the price of schedule, record, checks and stop requests.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import copy
 import time
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -25,13 +26,26 @@ from limpid.training.loop import fit
 from limpid.training.step import autocast
 from limpid.wiring import Wiring, wire
 
-SHAPES = {"w1": (1, 28, 28), "w3": (3, 32, 32)}
-OPTIONS = {
-    "w1": ("model.name=mlp", "model.hidden=512,256", "optim.name=adam", "optim.lr=1e-3", "augment.crop=0"),
-    "w3": ("model.name=resnet20", "optim.name=sgd", "optim.lr=0.1", "augment.crop=0", "augment.flip=false"),
+
+@dataclass(frozen=True)
+class Case:
+    """A network and what it is trained on; an epoch takes from a third of a second to some seconds."""
+
+    shape: tuple[int, ...]
+    options: tuple[str, ...]
+    num_steps: int
+    batch_size: int = 128
+
+
+SGD = ("optim.name=sgd", "augment.crop=0", "augment.flip=false")
+CASES = {
+    "w1": Case((1, 28, 28), ("model.name=mlp", "model.hidden=512,256", "optim.name=adam", "augment.crop=0"), 300),
+    "w2": Case((1, 28, 28), ("model.name=lenet5", "optim.name=adam", "augment.crop=0"), 100),
+    "w3": Case((3, 32, 32), ("model.name=resnet20", *SGD), 20),
+    "vgg16": Case((3, 224, 224), ("model.name=vgg16", "model.dropout=0", *SGD), 6, batch_size=8),
+    "resnet50": Case((3, 224, 224), ("model.name=resnet50", *SGD), 12, batch_size=8),
 }
-FIXED = ("optim.schedule=constant", "optim.weight_decay=0", "objective.label_smoothing=0", "training.batch_size=128")
-STEPS = {"w1": 300, "w3": 20}  # of an epoch: about a third of a second, and two seconds
+FIXED = ("optim.lr=1e-3", "optim.schedule=constant", "optim.weight_decay=0", "objective.label_smoothing=0")
 
 
 class Nobody:
@@ -63,14 +77,16 @@ def random_images(shape: tuple[int, ...], num_rows: int) -> Dataset:
     return Dataset(spec, Split(ResidentRows((images,)), labels), None, lambda: None, fingerprint="random")
 
 
-def by_hand(model: nn.Module, optimizer: torch.optim.Optimizer, dataset: Dataset, wiring: Wiring) -> None:
+def by_hand(
+    model: nn.Module, optimizer: torch.optim.Optimizer, dataset: Dataset, wiring: Wiring, batch_size: int
+) -> None:
     """One epoch as an expert writes it."""
     images, labels = dataset.train.rows.tensors[0], dataset.train.target  # type: ignore[attr-defined]
     if wiring.channels_last:
         images = images.contiguous(memory_format=torch.channels_last)
     context = autocast(wiring.plan.device, wiring.plan.precision)
     model.train()
-    for index in torch.randperm(len(labels)).split(128):
+    for index in torch.randperm(len(labels)).split(batch_size):
         with context:
             loss = F.cross_entropy(model(images[index]), labels[index])
         loss.backward()
@@ -80,33 +96,35 @@ def by_hand(model: nn.Module, optimizer: torch.optim.Optimizer, dataset: Dataset
 
 def measure_overhead(key: str, repeats: int) -> dict[str, float]:
     """Milliseconds of a step by hand and by Limpid, and the difference in percent of a step."""
-    dataset = random_images(SHAPES[key], 128 * STEPS[key])
-    config = override(Config(), [*OPTIONS[key], *FIXED, "training.epochs=1"])
+    case = CASES[key]
+    dataset = random_images(case.shape, case.batch_size * case.num_steps)
+    batches = f"training.batch_size={case.batch_size}"
+    config = override(Config(), [*case.options, *FIXED, batches, "training.epochs=1"])
     wiring = wire(config, dataset)
     network = copy.deepcopy(wiring.network)
     optimizer: torch.optim.Optimizer = (
         torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
-        if key == "w1"
-        else torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, fused=True)
+        if "optim.name=adam" in case.options
+        else torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9, fused=True)
     )
     onednn = wiring.config.training.matmul == "onednn"
     seconds: dict[str, list[float]] = {"hand": [], "limpid": []}
     with take_onednn_road(network, onednn), take_onednn_road(wiring.network, onednn):
         for repeat in range(repeats + 1):
             started = time.perf_counter()
-            by_hand(network, optimizer, dataset, wiring)
+            by_hand(network, optimizer, dataset, wiring, case.batch_size)
             between = time.perf_counter()
             fit(wiring.parts, wiring.plan, Nobody(), Nobody())
             if repeat:  # the first round warms up
                 seconds["hand"].append(between - started)
                 seconds["limpid"].append(time.perf_counter() - between)
-    hand, ours = (1e3 * median(seconds[name]) / STEPS[key] for name in ("hand", "limpid"))
+    hand, ours = (1e3 * median(seconds[name]) / case.num_steps for name in ("hand", "limpid"))
     return {"hand_ms": hand, "limpid_ms": ours, "percent": 100 * (ours - hand) / hand}
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("workloads", nargs="+", choices=sorted(SHAPES))
+    parser.add_argument("workloads", nargs="+", choices=sorted(CASES))
     parser.add_argument("--repeats", type=int, default=11)
     options = parser.parse_args()
     for name in options.workloads:
