@@ -193,7 +193,9 @@ def main() -> None:
 def _leave_without_output(error: OSError) -> None:
     """What could not be printed ends the command, and so does a file that the system refuses and nobody spoke of."""
     if error.filename is not None:
-        _leave(f"{error.filename}: {error.strerror}. What is on disk is valid.", 2)
+        _leave(
+            f"{error.filename}: {error.strerror}. What is on disk is valid.", 6 if error.errno == errno.ENOSPC else 2
+        )
     broken = isinstance(error, BrokenPipeError)  # the reader of our output, such as `head`, has had enough
     if not (broken or error.errno == errno.ENOSPC):
         raise error

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from limpid.catalogue.surface_part import SurfacePart
 
 OWN = "made for this gallery"
 GOODFELLOW = "Goodfellow, Bengio & Courville 2016, chapter 8"
+
+CLIFF = SurfacePart(
+    name="cliff",
+    home="limpid.optim.landforms:cliff",
+    difficulty="cliffs",
+    what="a recurrent unit after 50 steps, as a function of its weight and bias",
+    formula="(sigmoid(s_50) - 0.7)^2,  s_t = w sigmoid(s_(t-1)) + b,  s_0 = 0.5",
+    source="Pascanu, Mikolov & Bengio 2013 (arXiv 1211.5063), figure 6",
+    year=2013,
+    pitfall="One gradient on the wall is thousands of times the others and throws away all that was gained.",
+    start=(5.5, -1.5),
+    window=((0.0, 8.0), (-4.0, 1.0)),
+    minima=((1.0, 0.14729786038720372),),
+)
 
 LANDFORMS = (
     SurfacePart(
@@ -196,31 +212,14 @@ LANDFORMS = (
         minima=((1.0, 1.0),),
         aliases=("banana",),
     ),
-    SurfacePart(
-        name="cliff",
-        home="limpid.optim.landforms:cliff",
-        difficulty="cliffs",
-        what="a recurrent unit after 50 steps, as a function of its weight and bias",
-        formula="(sigmoid(s_50) - 0.7)^2,  s_t = w sigmoid(s_(t-1)) + b,  s_0 = 0.5",
-        source="Pascanu, Mikolov & Bengio 2013 (arXiv 1211.5063), figure 6",
-        year=2013,
-        pitfall="One gradient on the wall is thousands of times the others and throws away all that was gained.",
-        start=(5.5, -1.5),
-        window=((0.0, 8.0), (-4.0, 1.0)),
-        minima=((1.0, 0.14729786038720372),),
-    ),
-    SurfacePart(
+    CLIFF,
+    replace(
+        CLIFF,
         name="clipped_cliff",
-        home="limpid.optim.landforms:cliff",
-        difficulty="cliffs",
         what="the same cliff, with gradients clipped by their norm",
         formula="g <- g min(1, 0.25 / (|g| + 1e-6)), on the surface of cliff",
         source="Pascanu, Mikolov & Bengio 2013 (arXiv 1211.5063), algorithm 1",
-        year=2013,
         pitfall="Clipping bounds a step along the gradient, not one along a momentum or a scaled gradient.",
-        start=(5.5, -1.5),
-        window=((0.0, 8.0), (-4.0, 1.0)),
-        minima=((1.0, 0.14729786038720372),),
         clip_norm=0.25,
     ),
 )

@@ -104,7 +104,8 @@ def arrange(
         notes.append(f"Only one {noun}, kept for training: class {_some(lonely)}.")
     held_out = [part for part in ("valid", "test") if part in part_of.values()]
     for part in held_out:
-        absent = [name for name in classes if name not in {class_of[i] for i in placed if part_of[i] == part}]
+        present = {class_of[i] for i in placed if part_of[i] == part}
+        absent = [name for name in classes if name not in present]
         if absent:
             notes.append(f"No {noun} to {TO_SAY[part]}: class {_some(absent)}. The figures are about the others alone.")
     empty = _empty_classes(folders, outer + (1 if in_parts else 0), set(class_of.values()))

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from limpid.errors import DataError
 from limpid.record.files import write_file
+from limpid.record.run import EVENTS, HEADER
 
 if TYPE_CHECKING:
     import polars as pl
 
-RECORD = ("run.json", "events.jsonl")  # of a run folder
 FORMULA = r"^[=+\-@\t\r]"
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
@@ -48,7 +48,7 @@ def check_path(path: str | Path, source: object = None) -> Path:
         raise DataError(f"{path} is a folder. Give the name of a file.")
     if path.exists() and isinstance(source, str | Path) and Path(source).exists() and path.samefile(source):
         raise DataError(f"{path} is the file that is read. Give another name to write to.")
-    if path.exists() and path.name in RECORD:
+    if path.exists() and path.name in (HEADER, EVENTS):
         raise DataError(f"{path} is the record of a run. Give another name to write to.")
     return path
 

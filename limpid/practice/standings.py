@@ -9,7 +9,6 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-import torch
 
 from limpid.practice.finish import Finish
 from limpid.reporting.intervals import mean_interval
@@ -78,16 +77,10 @@ def critical_difference(num_optimizers: int, num_surfaces: int) -> float:
 
     with k optimisers and N surfaces, which are taken for a sample of those that there are.
     """
+    from scipy.stats import studentized_range
+
     k = num_optimizers
-    z = torch.linspace(-9.0, 9.0, 2001, dtype=torch.float64)
-    density = torch.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-    low, high = 0.0, 20.0
-    while high - low > 1e-6:
-        q = (low + high) / 2
-        inside = (torch.special.ndtr(z + q) - torch.special.ndtr(z)) ** (k - 1)
-        within = k * float(torch.trapezoid(density * inside, z))  # the smallest number is z, the others within q of it
-        low, high = (q, high) if within < 1 - LEVEL else (low, q)
-    return high * math.sqrt(k * (k + 1) / (12 * num_surfaces))
+    return float(studentized_range.ppf(1 - LEVEL, k, math.inf)) * math.sqrt(k * (k + 1) / (12 * num_surfaces))
 
 
 def conclusions(standings: Sequence[Standing], surfaces: Sequence[str]) -> list[str]:
