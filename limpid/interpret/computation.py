@@ -32,7 +32,7 @@ def computation(network: nn.Module, sample: Sample) -> dict[str, Any]:
 
     Returns:
         untraced: why torch.fx could not follow the forward pass, so that layers alone are nodes; "": it could.
-        remarks: what is to be known of the gradients.
+        remarks: what is to be known of the gradients, and of the units of outputs and target.
         nodes: name, kind, value, gradient, sources and parameters of each (nodes.py), in order of computation; the last
             is the loss, the one before it the target.
         edges: source and target (places of nodes) and the shape that flows.
@@ -49,7 +49,7 @@ def computation(network: nn.Module, sample: Sample) -> dict[str, Any]:
         parameters = _parameters(network, nodes)
     return {
         "untraced": untraced,
-        "remarks": _on_gradients(loss, sample),
+        "remarks": [*_on_gradients(loss, sample), *([sample.units] if sample.units else ())],
         "nodes": [vars(node) for node in nodes],
         "edges": [
             {"source": source, "target": place, "shape": nodes[source].value["shape"]}

@@ -26,6 +26,7 @@ class Sample:
         loss: (outputs, target) -> the loss of the row, a scalar: that of training, without penalties.
         split, row, name: where it is from.
         descended: whether the network has learned by descending this loss.
+        units: what the loss compares, where it is not the target as it is shown; "": it is.
     """
 
     inputs: tuple[Tensor, ...]
@@ -35,6 +36,7 @@ class Sample:
     row: int = 0
     name: str = ""
     descended: bool = True
+    units: str = ""
 
     def facts(self) -> dict[str, Any]:
         """Where it is from, as plain values."""
@@ -72,5 +74,6 @@ def open_sample(
     inputs = tuple(tensor.cpu() for tensor in split.rows.take(index_B))
     model = trained.config.model.name
     descended = model not in MODELS or MODELS[model].optimizer != "none"
-    sample = Sample(inputs, target.cpu(), trained.objective.loss, name, row, split.name_of(row), descended)
+    objective, place = trained.objective, (name, row, split.name_of(row))
+    sample = Sample(inputs, target.cpu(), objective.loss, *place, descended, objective.units)
     return trained.network, sample

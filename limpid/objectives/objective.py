@@ -30,6 +30,11 @@ class Objective(ABC):
     score: str
     prior: Tensor
 
+    @property
+    def units(self) -> str:
+        """What outputs are in and the loss compares, where that is not the target as it is given, in a sentence."""
+        return ""
+
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Mean loss of a batch, a float32 scalar on the outputs' device."""
         return self.losses(outputs, target).mean()
@@ -205,6 +210,17 @@ class Regression(Objective):
         self.std_T = torch.where(std_T > 0, std_T, 1.0)
         self.log_rate = log_rate
         self.prior = mean_T.log() if log_rate else torch.zeros_like(mean_T)
+
+    @property
+    def units(self) -> str:
+        if self.log_rate:
+            return "The network answers with logarithms."
+        if len(self.mean_T) > 1:
+            return "The network answers, and is judged, in standard deviations of each target from its mean."
+        return (
+            "The network answers, and is judged, in standard deviations of the target from its mean: "
+            f"(y - {self.mean_T.item():.4g}) / {self.std_T.item():.4g}."
+        )
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         return self.point.mean(outputs.float(), self._scaled(target))

@@ -131,3 +131,17 @@ def test_of_several_members_the_network_that_predicts_is_shown(tmp_path: Path) -
     shares = library.predict(run, valid.rows.take(torch.tensor([0]))[0].numpy()).probabilities[0]
     assert graph["loss"] == pytest.approx(-math.log(shares[int(valid.target[0])]), rel=1e-4)
     assert np.exp(graph["outputs"]["entries"]) == pytest.approx(shares, rel=1e-4)
+
+
+def test_the_units_of_a_number_are_told_where_the_loss_has_others(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    given = {"hidden": (4,), "out": tmp_path / "run", **QUICK}
+    run = library.train(x, y=50.0 + 8.0 * x[:, 0], **given)
+    page = library.explain(run, source=x, y=50.0 + 8.0 * x[:, 0])
+    graph = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))["computation"]
+    (remark,) = graph["remarks"]
+    mean, std = map(float, re.findall(r"[\d.]+\d", remark))
+    (target,) = graph["nodes"][-2]["value"]["entries"]
+    (answer,) = graph["outputs"]["entries"]
+    assert ((target - mean) / std - answer) ** 2 == pytest.approx(graph["loss"], rel=0.02)
+    assert remark in page.read_text(encoding="utf-8")
