@@ -35,6 +35,10 @@ from limpid.population.stack import train_stacked
 HOME = str(Path(limpid.__file__).parents[1])
 
 
+class OwnerGone(SystemExit):
+    """Nobody is at the other end of the connection any more; it passes what takes a member's errors."""
+
+
 class Bench:
     """Where members are trained: on data that others read, with so many threads."""
 
@@ -90,13 +94,13 @@ class Distant:
         try:
             self._connection.send_bytes(pack(message))
         except OSError:
-            raise SystemExit from None
+            raise OwnerGone from None
 
     def _answer(self) -> Any:
         try:
             return self._connection.recv()
         except (EOFError, OSError):
-            raise SystemExit from None
+            raise OwnerGone from None
 
 
 def unexpected(error: Exception) -> str:
@@ -118,13 +122,19 @@ def work(connection: Connection, threads: int, folder: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the owner decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_outlive_nobody, args=(folder,), daemon=True).start()
-    bench = Bench(threads)
+    try:
+        _serve(connection, Bench(threads))
+    except OwnerGone:
+        _remove(folder)
+
+
+def _serve(connection: Connection, bench: Bench) -> None:
     datasets: dict[str, Dataset] = {}
     while True:
         try:
             members, laid = connection.recv()
         except (EOFError, OSError):
-            return
+            raise OwnerGone from None
         if laid.path not in datasets:
             datasets[laid.path] = laid.dataset()
         host = Distant(connection, members)
@@ -146,5 +156,11 @@ def _outlive_nobody(folder: str) -> None:
     owner = multiprocessing.parent_process()
     assert owner is not None
     owner.join()
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder)
     os._exit(1)
+
+
+def _remove(folder: str) -> None:
+    """The folder of shared data, which nobody will read any more: an owner that closes a connection to a worker in good
+    health is leaving. Every worker does it, so that it is done whoever ends first."""
+    shutil.rmtree(folder, ignore_errors=True)

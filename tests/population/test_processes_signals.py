@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from limpid.fork_server import main_unseen, worker_context
+from limpid.population.worker import work
+
 # A script as a user writes it: without `if __name__ == "__main__"`, with work at its top that must not be done anew.
 SCRIPT = """
 import sys
@@ -106,6 +109,22 @@ def test_workers_do_not_outlive_a_killed_owner(tmp_path: Path) -> None:
     _, err = process.communicate(timeout=30)
     assert err == ""
     assert_nobody_left(process.pid, tmp_path)
+
+
+def test_a_worker_whose_connection_was_closed_removes_the_shared_data_before_it_ends(tmp_path: Path) -> None:
+    """The thread that waits for the owner's death may come too late: the worker itself hears of it first."""
+    folder = tmp_path / "limpid-data-x"
+    folder.mkdir()
+    (folder / "0.data").write_bytes(b"shared")
+    ours, theirs = worker_context().Pipe()
+    worker = worker_context().Process(target=work, args=(theirs, 1, str(folder)), daemon=True)
+    with main_unseen():
+        worker.start()
+    theirs.close()
+    ours.close()
+    worker.join(30)
+    assert worker.exitcode == 0
+    assert not folder.exists()
 
 
 @pytest.mark.slow
