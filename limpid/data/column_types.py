@@ -2,7 +2,8 @@
 
 Four types: number, category, boolean, date. A cell counts as missing when it is empty or "?"; in columns that are
 otherwise numbers, booleans or dates, also when it is NA, N/A, nan, null, None or "-". In a category column those words
-are values like any other (NA is a country).
+are values like any other (NA is a country). A feature that is numbers but for a few words of its own ("n.v.", "90+")
+is numbers, and those words are missing cells.
 """
 
 from __future__ import annotations
@@ -36,17 +37,25 @@ NUMBER_IN_WORDS = (
     rf"^(?P<currency>[{CURRENCIES}]?) ?(?P<number>[-+]?(?:\d+|\d{{1,3}}(?:[,.' \u00a0]\d{{3}})+)(?:[.,]\d+)?)"
     rf"(?P<unit>[ \u00a0]?(?:[{CURRENCIES}%°]|[A-Za-zµ°][A-Za-zµ°/²³]{{0,7}})?)$"
 )
-# A column of text in which this share of the cells are numbers probably holds a typing error.
+# A column of text is numbers with words for missing cells if this share of its cells are numbers ...
 ALMOST_NUMBERS = 0.9
+# ... of which so many are different, or some have a fraction (few different whole numbers may be codes, like "A") ...
+NUMBERS_OF_A_QUANTITY = 20
+# ... and there are no more words than these.
+MOST_WORDS = 50
 
 
 @dataclass(frozen=True)
 class ColumnType:
-    """A type with the form of its text: a date format, or the word of true; `note` is for people."""
+    """A type with the form of its text: a date format, or the word of true.
+
+    `words` are those of a number column that stand for missing cells; `note` is for people.
+    """
 
     type: Type
     form: str = ""
     note: str = ""
+    words: tuple[str, ...] = ()
 
 
 def infer_type(column: pl.Series) -> ColumnType | None:
@@ -88,13 +97,47 @@ def infer_type(column: pl.Series) -> ColumnType | None:
         if len(present) <= 4 and present.str.to_lowercase().is_in([no, yes]).all():
             return ColumnType("boolean", yes)
     form = _date_format(present)
-    if form:
-        return ColumnType("date", form)
-    share = 1.0 - parsed.null_count() / len(parsed)
-    if share >= ALMOST_NUMBERS and len(parsed) >= 10:
-        odd = present.filter(parsed.is_null())
-        return ColumnType("category", note=f"text, because {_some(odd)}")
-    return ColumnType("category")
+    return ColumnType("date", form) if form else ColumnType("category")
+
+
+def feature_type(column: pl.Series, declared: Type | None = None) -> ColumnType | None:
+    """Type of a feature: as declared, or else from its cells; None when every cell is missing.
+
+    In a feature of numbers, other words stand for missing cells, if they are few or the type was declared.
+    Raises DataError for nested cells, and when no cell allows the declared type.
+    """
+    kind = infer_type(column) if declared is None else declared_type(column, declared)
+    if kind is None or (kind.type, declared) not in (("category", None), ("number", "number")):
+        return kind
+    return _numbers_with_words(column, declared=declared is not None) or kind
+
+
+def _numbers_with_words(column: pl.Series, *, declared: bool) -> ColumnType | None:
+    """The type of a text column of numbers among which are words, or None where there are none or, unless it was
+    declared a number, more than a few. Raises DataError where a declared one has no number."""
+    import polars as pl
+
+    if column.dtype != pl.String:
+        return None
+    cells = column.drop_nulls()
+    cells = cells.filter(~cells.str.to_lowercase().is_in(MISSING))
+    parsed = cells.cast(pl.Float64, strict=False)
+    numbers, odd = parsed.drop_nulls(), cells.filter(parsed.is_null())
+    words = odd.unique().sort().to_list()
+    if not words:
+        return None
+    if declared and len(numbers) == 0:
+        raise DataError(f"Column {column.name!r} is declared number, but no cell is one; the first says {cells[0]!r}.")
+    which = repr(words[0]) if len(words) == 1 else f"such as {words[0]!r}"
+    told = f"1 cell is no number ({which})" if len(odd) == 1 else f"{len(odd)} cells are no numbers ({which})"
+    if not declared:
+        if len(numbers) < ALMOST_NUMBERS * len(cells) or len(words) > MOST_WORDS:
+            return None
+        if cells.str.contains(f"{LEADING_ZEROS}|{LONG_INTEGER}").any():
+            return None
+        if numbers.n_unique() < NUMBERS_OF_A_QUANTITY and (numbers % 1 == 0).all():
+            return ColumnType("category", note=f"text, because {told}")
+    return ColumnType("number", note=f"{told}, counted as missing", words=tuple(words))
 
 
 def declared_type(column: pl.Series, type_: Type) -> ColumnType:
@@ -140,6 +183,13 @@ def as_numbers(column: pl.Series, type_: Type, form: str = "") -> tuple[pl.Serie
     text = column.cast(pl.String, strict=False).str.to_lowercase()
     bad = (values.is_null() & column.is_not_null() & ~text.is_in(MISSING)).arg_true()
     return values.cast(pl.Float64), int(bad[0]) if len(bad) else None
+
+
+def without_words(column: pl.Series, words: Sequence[str]) -> pl.Series:
+    """The column with null for each cell that says one of these words."""
+    import polars as pl
+
+    return column.replace(list(words), None) if words and column.dtype == pl.String else column
 
 
 def numbers_from_text(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
@@ -215,13 +265,6 @@ def number_in_words(cells: pl.Series) -> str | None:
         return None
     dressed = unit[0] != "" or (shapes.field("currency") != "").any() or number.str.contains(r"[,' \u00a0]").any()
     return str(cells.drop_nulls()[0]) if dressed else None
-
-
-def _some(odd: pl.Series) -> str:
-    """Which values are no numbers."""
-    if len(odd) == 1:
-        return f"{odd[0]!r} is not a number"
-    return f"{len(odd)} of its values are not numbers, such as {odd.sort()[0]!r}"
 
 
 def _is_zero_one(column: pl.Series) -> bool:

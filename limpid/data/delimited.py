@@ -187,7 +187,7 @@ def _infer_header(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[bool, st
         known = sum(cell in set(columns) for cell in cells)
         if 2 * known >= min(len(cells), len(columns)):
             return True, f"header, because {known} of {len(cells)} first cells are known column names"
-    numeric = [i for i, cell in enumerate(cells) if _is_number(cell)]
+    numeric = [i for i, cell in enumerate(cells) if is_number(cell)]
     if len(numeric) >= 3 and all(cells[i] == str(i) for i in numeric):
         return True, "the first row counts the columns, so it is read as a header"
     if numeric:
@@ -206,7 +206,8 @@ def _infer_header(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[bool, st
     return True, "header, because no cell of the first row recurs below it"
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Whether a cell says a finite number."""
     try:
         float(cell)
     except ValueError:

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from limpid.data.column_types import Type, as_moments, as_numbers, as_text
+from limpid.data.column_types import Type, as_moments, as_numbers, as_text, without_words
 from limpid.errors import DataError
 from limpid.spec import DataSpec
 
@@ -53,6 +53,7 @@ class ColumnCode:
     origin: float = 0.0  # date: day that counts as 0, in days since 1970
     clock: bool = False  # date: has a time of day
     values: tuple[str, ...] = ()  # category: training values in the order of their codes 1, 2, ...
+    words: tuple[str, ...] = ()  # number: what stands for a missing cell, besides what does in any column
 
     def feature_names(self) -> list[str]:
         """Names of the number features, in order."""
@@ -61,6 +62,10 @@ class ColumnCode:
             waves = ("month", "weekday", "hour") if self.clock else ("month", "weekday")
             names = [f"{self.name} days", *(f"{self.name} {wave} {f}" for wave in waves for f in ("sin", "cos"))]
         return [*names, f"{self.name} missing"] if self.indicator else names
+
+    def cells_of(self, frame: pl.DataFrame) -> pl.Series:
+        """The column's cells in a frame, null where one of its words says that the cell is missing."""
+        return without_words(frame[self.name], self.words)
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,7 @@ class TableEncoder:
         at = 0
         for column in self.numeric:
             width = len(column.feature_names())
-            missing[column.name] = _write_numbers(column, frame[column.name], numbers_NF[:, at : at + width], rows)
+            missing[column.name] = _write_numbers(column, column.cells_of(frame), numbers_NF[:, at : at + width], rows)
             at += width
         for c, column in enumerate(self.categories):
             text = as_text(frame[column.name])
@@ -174,7 +179,7 @@ class TableEncoder:
     def _refuse_missing(self, frame: pl.DataFrame, missing: dict[str, int], rows: Sequence[int] | Codes | None) -> None:
         for column in self.columns:
             if missing[column.name]:
-                cells = frame[column.name]
+                cells = column.cells_of(frame)
                 cells = as_text(cells) if column.type == "category" else as_numbers(cells, column.type, column.form)[0]
                 row = _row(int(cells.is_null().arg_true()[0]), rows)
                 raise DataError(
@@ -184,12 +189,18 @@ class TableEncoder:
 
     def to_state(self) -> dict[str, Any]:
         """Plain JSON values."""
-        columns = [{**asdict(column), "values": list(column.values)} for column in self.columns]
+        columns = [
+            {**asdict(column), "values": list(column.values), "words": list(column.words)} for column in self.columns
+        ]
         return {"columns": columns, "onehot": self.onehot, "refuse_missing": self.refuse_missing}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> TableEncoder:
-        columns = tuple(ColumnCode(**{**column, "values": tuple(column["values"])}) for column in state["columns"])
+        tuples = ("values", "words")
+        columns = tuple(
+            ColumnCode(**{**column, **{name: tuple(column.get(name, ())) for name in tuples}})
+            for column in state["columns"]
+        )
         return cls(columns, state["onehot"], state["refuse_missing"])
 
 
@@ -230,9 +241,11 @@ def finite_numbers(column: pl.Series, type_: Type, form: str, rows: Sequence[int
     if bad is not None:
         i = bad
         shape = f"a date like {form}" if type_ == "date" and form else f"a {type_}"
+        counted = f"{column.name}=number counts such cells as missing, " if type_ == "number" else ""
         raise DataError(
             f"{_row(i, rows)}, column {column.name!r}: {column[i]!r} is not {shape}, as the training rows have there. "
-            f"Mend the cell, or train with the column's type declared (data.types, for example {column.name}=category)."
+            "Mend the cell or leave it empty, or train with the column's type declared (data.types): "
+            f"{counted}{column.name}=category keeps them as text."
         )
     highest, lowest = values.max(), values.min()
     if highest is not None and (highest > FLOAT32_MAX or lowest < -FLOAT32_MAX):  # type: ignore[operator]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from limpid.data.column_types import ColumnType, Type, as_moments, as_text, declared_type, infer_type, number_in_words
+from limpid.data.column_types import ColumnType, Type, as_moments, as_text, feature_type, number_in_words, without_words
 from limpid.data.encode import ColumnCode, TableEncoder, finite_numbers
 from limpid.errors import DataError
 
@@ -38,6 +38,7 @@ class FittedColumns:
 
 def fit_encoder(
     train: pl.DataFrame,
+    whole: pl.DataFrame,
     *,
     leave_out: Mapping[str, str],
     types: Mapping[str, Type],
@@ -47,8 +48,12 @@ def fit_encoder(
 ) -> FittedColumns:
     """Learn the encoding of every column from the training rows.
 
+    Only the form of the cells is read off all rows, as that of a file is: which type they have, and which words stand
+    for missing numbers. A row of another split that the training rows' form does not fit would else be a fault.
+
     Args:
         train: training rows only.
+        whole: rows of all splits.
         leave_out: columns that are no features, with their roles (target, group, time, dropped).
         types: types declared by the user; such columns, and a single one, are never left out as identifiers.
         onehot: categories as one-hot numbers instead of codes.
@@ -65,7 +70,7 @@ def fit_encoder(
         if name in leave_out:
             _describe(fitted, cells, None, leave_out[name])
             continue
-        kind = declared_type(cells, types[name]) if name in types else infer_type(cells)
+        kind = feature_type(whole[name], types.get(name))
         code, reason = None, "every cell is missing in the training rows"
         if kind is not None:
             plain = _plain_cells(cells, kind, rows)
@@ -93,7 +98,9 @@ def fit_encoder(
 
 def _plain_cells(cells: pl.Series, kind: ColumnType, rows: NDArray[np.int64]) -> pl.Series:
     """Cells as text (category) or float64 (all other types), null where missing."""
-    return as_text(cells) if kind.type == "category" else finite_numbers(cells, kind.type, kind.form, rows)
+    if kind.type == "category":
+        return as_text(cells)
+    return finite_numbers(without_words(cells, kind.words), kind.type, kind.form, rows)
 
 
 def _fit_column(plain: pl.Series, kind: ColumnType, cells: pl.Series, onehot: bool, notes: list[str]) -> ColumnCode:
@@ -110,7 +117,7 @@ def _fit_column(plain: pl.Series, kind: ColumnType, cells: pl.Series, onehot: bo
     fill = float(median) if isinstance(median, int | float) else 0.0
     indicator = plain.null_count() > 0
     if kind.type != "date":
-        return ColumnCode(name, kind.type, kind.form, fill, indicator)
+        return ColumnCode(name, kind.type, kind.form, fill, indicator, words=kind.words)
     moments = as_moments(cells, kind.form)
     lowest = plain.min()
     origin = float(np.floor(lowest)) if isinstance(lowest, int | float) else 0.0

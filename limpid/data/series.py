@@ -155,6 +155,7 @@ def _read_series(file: TableFile, config: DataConfig, origin: str) -> Series:
     first, until = (second - round(valid_share * num_steps), second) if fold is None else fold_borders(second, fold)
     fitted = fit_encoder(
         frame[:first],
+        frame,
         leave_out=left_out,
         types={**dict.fromkeys(targets, "number"), **config.types},
         onehot=True,

@@ -1,7 +1,7 @@
 """A table of rows as a `Dataset`: target and task, splits, then everything learned from the training rows.
 
-The kind of task is read off all rows, since the split depends on it; column types, fills, values, scales and the class
-list come from the training rows alone.
+The kind of task is read off all rows, since the split depends on it, and so are the columns' types; fills, values,
+scales and the class list come from the training rows alone.
 """
 
 from __future__ import annotations
@@ -94,10 +94,10 @@ def _build(file: TableFile, name: str, config: DataConfig, seed: int, takes_code
     train, valid, test = parts
     untyped = [name for name in frame.columns if name not in roles.leave_out() and name not in roles.types]
     frame = numbers_from_text(frame, untyped)
-    train_frame = frame[train]
     onehot = config.encode == "onehot" or not takes_codes
     fitted = fit_encoder(
-        train_frame,
+        frame[train],
+        frame,
         leave_out=roles.leave_out(),
         types=roles.types,
         onehot=onehot,

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from limpid.data.delimited import is_number
 from limpid.errors import DataError
 from limpid.spec import Task
 
@@ -129,6 +130,14 @@ def fit_target(columns: Sequence[TargetColumn], task: Task, train: Index) -> Tar
     return TargetCoder(task, names, classes, tuple(int(count_K[k]) for k in present))
 
 
+def _example(values: Sequence[str]) -> str:
+    """One of the values, for a message: one that is no number, where others are."""
+    odd = [value for value in values if not is_number(value)]
+    if 0 < len(odd) < len(values):
+        return f"{len(odd)} of them no numbers, such as {odd[0]!r}"
+    return f"such as {values[0]!r}"
+
+
 def infer_task(columns: Sequence[TargetColumn], asked: str = "auto") -> tuple[Task, str]:
     """Task and the reason for it. `columns` hold no missing cells.
 
@@ -151,10 +160,10 @@ def infer_task(columns: Sequence[TargetColumn], asked: str = "auto") -> tuple[Ta
     if column.type != "number":
         if num_values > MANY_CLASSES and num_rows < ROWS_PER_CLASS * num_values:
             raise DataError(
-                f"The target {column.name!r} is text with {num_values} different values in {num_rows} rows, such as "
-                f"{column.values[0]!r}: too many to be classes. Amounts have to be plain numbers, without a unit, a "
-                "currency or marks between thousands. Choose another column, or set data.task=classification if they "
-                "really are classes."
+                f"The target {column.name!r} is text with {num_values} different values in {num_rows} rows, "
+                f"{_example(column.values)}: too many to be classes. Amounts have to be plain numbers, without a unit, "
+                "a currency or marks between thousands; an empty cell is a missing one. Choose another column, or set "
+                "data.task=classification if they really are classes."
             )
         task: Task = "binary" if num_values == 2 else "classification"
         return task, f"{column.name!r} has {num_values} classes"

@@ -10,6 +10,7 @@ from limpid.data.column_types import (
     as_numbers,
     as_text,
     declared_type,
+    feature_type,
     infer_type,
     number_in_words,
     numbers_from_text,
@@ -61,10 +62,29 @@ def test_nested_cells_are_refused():
         infer_type(pl.Series("c", [[1], [2]]))
 
 
-def test_one_typing_error_among_numbers_is_named():
-    inferred = infer_type(column(*map(str, range(30)), "3O"))
-    assert inferred.type == "category"
-    assert "'3O'" in inferred.note
+def test_a_few_words_among_many_numbers_are_missing_cells():
+    cells = column(*map(str, range(30)), "3O", "NA", None)
+    assert infer_type(cells).type == "category"
+    kind = feature_type(cells)
+    assert (kind.type, kind.words) == ("number", ("3O",))
+    assert "1 cell is no number ('3O'), counted as missing" in kind.note
+    assert feature_type(column("0.5", *"1111111111", "n.v.", "n.v.")).type == "category"  # 2 of 13 are no numbers
+    assert feature_type(column("0.5", *"1" * 30, "n.v.", "n.v.")).words == ("n.v.",)
+    assert feature_type(column(*map(str, range(100, 200)), "007", "n.v.")).type == "category"
+
+
+def test_a_word_among_few_whole_numbers_may_be_a_code():
+    kind = feature_type(column(*"123" * 20, "A"))
+    assert (kind.type, kind.words) == ("category", ())
+    assert "'A'" in kind.note
+    assert feature_type(column(*"123" * 20, "A"), "number").words == ("A",)
+
+
+def test_words_of_a_declared_number_may_be_many():
+    kind = feature_type(column("1", "low", "high", "NA"), "number")
+    assert (kind.type, kind.words) == ("number", ("high", "low"))
+    with pytest.raises(DataError, match="declared number, but no cell is one; the first says 'low'"):
+        feature_type(column("low", "NA"), "number")
 
 
 def test_na_is_a_country_but_no_number():

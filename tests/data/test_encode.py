@@ -17,7 +17,13 @@ def fit(train, *, types=None, onehot=False, refuse_missing=False, leave_out=None
     frame = pl.DataFrame(train, strict=False)
     rows = np.arange(frame.height)[::-1].copy()  # not in file order, so nothing "numbers the rows"
     return fit_encoder(
-        frame, leave_out=leave_out or {}, types=types or {}, onehot=onehot, refuse_missing=refuse_missing, rows=rows
+        frame,
+        frame,
+        leave_out=leave_out or {},
+        types=types or {},
+        onehot=onehot,
+        refuse_missing=refuse_missing,
+        rows=rows,
     )
 
 

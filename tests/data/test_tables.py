@@ -369,6 +369,8 @@ def test_faults_of_the_target(tmp_path):
     refused(write(tmp_path / "mass.csv", "x,y\n" + masses), "plain numbers, without a unit")
     many = "".join(f"{i % 7},text number {i % 1000}\n" for i in range(3000))
     refused(write(tmp_path / "many.csv", "x,y\n" + many), "1000 different values in 3000 rows")
+    odd = "".join(f"{i},{'n.v.' if i == 70 else i / 7}\n" for i in range(300))
+    refused(write(tmp_path / "odd.csv", "x,y\n" + odd), "300 different values .* 1 of them no numbers, such as 'n.v.'")
     refused(write(tmp_path / "inf.csv", "x,y\n" + "".join(f"{i},{i / 3}\n" for i in range(30)) + "1,inf\n"), "infinite")
     dates = "".join(f"{i % 3},2020-01-{i + 1:02d}\n" for i in range(30))
     refused(write(tmp_path / "date.csv", "x,y\n" + dates), "holds dates")
@@ -392,9 +394,23 @@ def test_faulty_cells_of_test_rows_are_found_before_training(tmp_path):
     lines = ("x,y\n" + ROWS).splitlines()
     path = tmp_path / "t.csv"
     row = load(write(path, "\n".join(lines)), target=("y",)).test().index[0].item()
-    lines[row + 1] = "oops,u"
-    with pytest.raises(DataError, match=rf"Row {row} .*'oops' is not a number"):
+    lines[row + 1] = "inf,u"
+    with pytest.raises(DataError, match=rf"Row {row} .*inf is infinite"):
         load(write(path, "\n".join(lines)), target=("y",))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_word_among_numbers_is_a_missing_cell_wherever_the_split_puts_it(tmp_path, seed):
+    rows = [f"{i / 7:.2f},{'uv'[i % 2]}" for i in range(60)]
+    rows[11] = "n.v.,v"
+    dataset = load(write(tmp_path / "t.csv", "\n".join(["x,y", *rows])), target=("y",), seed=seed)
+    assert dataset.summary["notes"][-1] == "column 'x': 1 cell is no number ('n.v.'), counted as missing"
+    assert [column["type"] for column in dataset.summary["columns"]] == ["number", "category"]
+    tensors, report = encode_frame(pl.DataFrame({"x": ["1.5", "n.v.", None]}), dataset.spec)
+    assert report["missing"] == {"x": 2}
+    assert tensors[0][1].tolist() == tensors[0][2].tolist()
+    with pytest.raises(DataError, match="Row 0 .*'soon' is not a number.*x=number counts such cells as missing"):
+        encode_frame(pl.DataFrame({"x": ["soon"]}), dataset.spec)
 
 
 def test_a_group_with_a_class_of_its_own_is_named(tmp_path):
