@@ -18,18 +18,24 @@ if TYPE_CHECKING:
 
 
 def predict(
-    run: Run | str | Path, source: Any, *, out: str | Path | None = None, module: nn.Module | None = None
+    run: Run | str | Path,
+    source: Any,
+    *,
+    out: str | Path | None = None,
+    skip_bad: bool = False,
+    module: nn.Module | None = None,
 ) -> Predictions:
     """Answers of a run's best network for new raw samples: a table, image, folder, archive or array.
 
-    `out` also writes them as .csv, .parquet, .json or .jsonl. `module` is needed when the run trained one of your own.
+    `out` also writes them as .csv, .parquet, .json or .jsonl. `skip_bad` leaves out image files that cannot be used,
+    and names them in the answer's remarks. `module` is needed when the run trained one of your own.
     """
     from limpid.deploy.predictor import load_predictor
     from limpid.deploy.tables_out import check_path, write_table
 
     if out is not None:
         check_path(out, source)
-    predictions = load_predictor(open_run(run), module=module).predict(source)
+    predictions = load_predictor(open_run(run), module=module).predict(source, skip_bad=skip_bad)
     if out is not None:
         write_table(predictions.to_frame(), out)
     return predictions

@@ -25,12 +25,13 @@ def predict(
     top: Annotated[
         int | None, typer.Option(min=1, help="print the likeliest classes of each sample, in percent")
     ] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave out images that cannot be used")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Answer for new samples with a run's best network."""
     from limpid.finished import predict as predict_samples
 
-    predictions = predict_samples(run, source, out=out)
+    predictions = predict_samples(run, source, out=out, skip_bad=skip_bad)
     if top is not None:
         print("\n".join(predictions.top_lines(top)))
     elif out is None:

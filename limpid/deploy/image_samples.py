@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,32 +24,44 @@ from limpid.errors import DataError
 
 @dataclass(frozen=True)
 class ImageRows:
-    """Images that are decoded when asked for, by the rule that made the training images equal."""
+    """Images that are decoded when asked for, by the rule that made the training images equal.
+
+    With `skip_bad`, a file that cannot be used is a black image, and `bad` holds what is the matter with it by its
+    number, once it was asked for; None: the caller has no such choice.
+    """
 
     source: Path
     names: list[str]
     read: Callable[[int], bytes]
     preparation: dict[str, Any]
+    skip_bad: bool | None = None
+    bad: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
 
     def take(self, index_B: Tensor) -> tuple[Tensor, ...]:
-        """uint8 (B, C, H, W). Raises DataError naming the file that cannot be used."""
+        """uint8 (B, C, H, W). Raises DataError naming a file that cannot be used, if it is not to be skipped."""
         with bombs_refused(), ThreadPoolExecutor(usable_cores()) as pool:
             return (torch.from_numpy(np.stack(list(pool.map(self._decode, index_B.tolist())))),)
 
     def _decode(self, i: int) -> np.ndarray[Any, Any]:
         height, width = self.preparation["size"]
+        colour = self.preparation["colour"]
         try:
-            return decode(self.read(i), (height, width), self.preparation["colour"], self.preparation["fit"])
+            return decode(self.read(i), (height, width), colour, self.preparation["fit"])
         except DataError as error:
-            raise DataError(f"{self.source}: {self.names[i]} cannot be used: {error}") from None
+            reason = str(error)
         except OSError as error:
-            raise DataError(f"{self.source}: {self.names[i]} could not be read: {error.strerror or error}.") from None
+            reason = f"it could not be read ({error.strerror or error})."
+        if not self.skip_bad:
+            choice = "" if self.skip_bad is None else ", or leave such files out with --skip-bad (skip_bad=True)"
+            raise DataError(f"{self.source}: {self.names[i]} cannot be used: {reason} Repair or remove it{choice}.")
+        self.bad[i] = f"{self.names[i]}: {reason}"
+        return np.zeros((1 if colour == "grey" else 3, height, width), np.uint8)
 
 
-def find_images(path: Path, preparation: dict[str, Any]) -> ImageRows:
+def find_images(path: Path, preparation: dict[str, Any], *, skip_bad: bool | None = None) -> ImageRows:
     """The images at `path`, named by their place below it, in the order of their names.
 
     Raises DataError when there are none, or the archive is damaged or hostile.
@@ -69,7 +81,7 @@ def find_images(path: Path, preparation: dict[str, Any]) -> ImageRows:
         read = lambda i: path.read_bytes()  # noqa: E731
     if not names:
         raise DataError(f"{path} holds no images. Expected at least one file like .png or .jpg.")
-    return ImageRows(path, names, read, preparation)
+    return ImageRows(path, names, read, preparation, skip_bad)
 
 
 def _shown(name: str) -> str:

@@ -100,7 +100,7 @@ class Predictions:
             lines.append(f"Column {column!r}: {count:,} missing cell(s) were filled as in training.")
         if self.report.get("skipped"):
             shown = "; ".join(map(str, self.report["skipped"][:5]))
-            lines.append(f"Left out {len(self.report['skipped']):,} file(s) that could not be read: {shown}.")
+            lines.append(f"Left out {len(self.report['skipped']):,} file(s) that cannot be used: {shown}")
         lines += self.report.get("notes", [])
         return lines
 

@@ -38,18 +38,21 @@ class Predictor:
         self.trained = trained
         self.device = device
 
-    def predict(self, source: Any) -> Predictions:
+    def predict(self, source: Any, *, skip_bad: bool = False) -> Predictions:
         """Answer for every sample of `source`, computed in float32.
 
         Args:
             source: a table file, image file, folder or archive of images, .npy or .npz; or in Python a frame, NumPy
                 array or tensor of raw samples, in the form that training took.
+            skip_bad: leave out image files that cannot be used; the remarks of the answer name them.
 
         Raises DataError when the samples are missing, unreadable, or of another form than the model was trained on.
         """
         spec = self.trained.spec
-        samples = read_samples(source, spec)
+        samples = read_samples(source, spec, skip_bad=skip_bad)
         outputs = self._outputs(samples)
+        if samples.bad:
+            outputs, samples = outputs[samples.good()], samples.without_bad(str(source))
         probabilities = self.trained.objective.probabilities(outputs)
         pixels = spec.kind == "image" and spec.task == "tokens"
         decisions = outputs.argmax(dim=2) if pixels else self.trained.objective.predict(outputs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +36,24 @@ class Samples:
     rows: Rows
     names: Sequence[str] | range
     report: dict[str, Any] = field(default_factory=dict)
+    bad: Mapping[int, str] = field(default_factory=dict)  # what is the matter with a row, once it was asked for
+
+    def good(self) -> Sequence[int]:
+        """The rows that could be read, of those that were asked for."""
+        return [i for i in range(len(self.names)) if i not in self.bad]
+
+    def without_bad(self, origin: str) -> Samples:
+        """The good ones, by name, with the others in the report. Raises DataError when there is no good one."""
+        names = [str(self.names[i]) for i in self.good()]
+        if not names:
+            raise DataError(f"{origin}: none of {len(self.bad)} file(s) can be used. The first is {self.bad[0]}")
+        return replace(self, names=names, report={**self.report, "skipped": [self.bad[i] for i in sorted(self.bad)]})
 
 
-def read_samples(source: Any, spec: DataSpec) -> Samples:
+def read_samples(source: Any, spec: DataSpec, *, skip_bad: bool = False) -> Samples:
     """Read a table, image, folder or archive of images, array file, or anything of these in memory.
 
+    With `skip_bad`, image files that cannot be used are found when they are asked for, and told by `Samples.bad`.
     Raises DataError when it is missing, empty, unreadable, or of another form than `spec` describes.
     """
     if spec.kind in ("series", "text", "pairs", "captions"):
@@ -48,13 +61,13 @@ def read_samples(source: Any, spec: DataSpec) -> Samples:
 
         return Samples(*read_sequence_samples(source, spec))
     if isinstance(source, str | os.PathLike):
-        return _from_path(Path(source).expanduser(), spec)
+        return _from_path(Path(source).expanduser(), spec, skip_bad)
     if is_frame(source) or isinstance(source, Mapping):
         return _from_frame(to_frame(source), spec, "The table")
     return _from_array(as_array(source, "The array"), spec, "The array")
 
 
-def _from_path(path: Path, spec: DataSpec) -> Samples:
+def _from_path(path: Path, spec: DataSpec, skip_bad: bool) -> Samples:
     if not path.exists():
         raise DataError(f"{path}: no such file or folder.")
     ending = path.name.lower()
@@ -72,7 +85,7 @@ def _from_path(path: Path, spec: DataSpec) -> Samples:
     if spec.kind != "image":
         known = ", ".join((*FRAME_SUFFIXES, *ARRAY_ENDINGS))
         raise DataError(f"{path}: the model takes {_form(spec)}, expected a file that ends in {known}.")
-    return _from_images(path, spec)
+    return _from_images(path, spec, skip_bad)
 
 
 def _from_frame(frame: pl.DataFrame, spec: DataSpec, origin: str) -> Samples:
@@ -153,14 +166,14 @@ def _read_array(path: Path) -> np.ndarray[Any, Any]:
         raise DataError(f"{path} cannot be read as NumPy arrays: {error}. Is it complete?") from None
 
 
-def _from_images(path: Path, spec: DataSpec) -> Samples:
+def _from_images(path: Path, spec: DataSpec, skip_bad: bool) -> Samples:
     if spec.preparation.get("kind") != "image":
         raise DataError(
             f"{path}: the model was trained on arrays, which say nothing of how to bring files to their size. Give an "
             f"array: {_form(spec)}."
         )
-    rows = find_images(path, spec.preparation)
-    return Samples(rows, rows.names)
+    rows = find_images(path, spec.preparation, skip_bad=skip_bad)
+    return Samples(rows, rows.names, bad=rows.bad)
 
 
 def _columns(spec: DataSpec) -> tuple[str, ...]:

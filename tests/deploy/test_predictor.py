@@ -333,6 +333,27 @@ def test_image_problems_name_the_file(photos, make_run, tmp_path):
         predictor.predict(tmp_path / "new.csv")
 
 
+def test_images_that_cannot_be_used_are_left_out_on_request(photos, make_run, tmp_path):
+    new = tmp_path / "new"
+    new.mkdir()
+    predictor = load_predictor(make_run(load_data(photos, DataConfig()).spec, model="mlp").path)
+    Image.new("RGB", (40, 30), (200, 200, 200)).save(new / "a.png")
+    (new / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 40)
+    Image.new("L", (6, 6), 10).save(new / "c.png")
+    with pytest.raises(DataError, match=r"b\.png cannot be used: .* Repair or remove it, or .* --skip-bad"):
+        predictor.predict(new)
+    some = predictor.predict(new, skip_bad=True)
+    assert (list(some.names), len(some.decisions)) == (["a.png", "c.png"], 2)
+    assert some.remarks()[0].startswith("Left out 1 file(s) that cannot be used: b.png: it is ")
+    for name, row in zip(some.names, some.probabilities, strict=True):
+        alone = predictor.predict(new / name)
+        np.testing.assert_allclose(row, alone.probabilities[0], atol=1e-6)
+    for name in some.names:
+        (new / name).unlink()
+    with pytest.raises(DataError, match=r"none of 1 file\(s\) can be used\. The first is b\.png: it is "):
+        predictor.predict(new, skip_bad=True)
+
+
 def test_the_dtype_of_training_decides_what_bytes_mean(make_run):
     random = np.random.default_rng(0)
     bytes_ = random.integers(0, 256, (40, 3, 8, 8)).astype(np.uint8)
