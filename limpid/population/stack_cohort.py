@@ -29,8 +29,8 @@ from limpid.population.stack_loader import Columns, SharedBatches, StackedBatche
 from limpid.population.stack_network import StackedNetwork
 from limpid.population.stack_objective import StackedObjective
 from limpid.population.stack_optimizer import StackedOptimizer
-from limpid.training.loop import Parts, Plan, describe_failure, fit, must_evaluate
-from limpid.training.nonfinite import explain_nonfinite, nonfinite_weights
+from limpid.training.loop import Parts, Plan, fit, must_evaluate
+from limpid.training.nonfinite import describe_failure, explain_nonfinite, nonfinite_weights
 from limpid.training.rows import train_row
 from limpid.training.signals import StopRequest
 from limpid.training.step import autocast

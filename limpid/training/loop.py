@@ -20,7 +20,7 @@ from limpid.errors import NonFiniteLoss, Stopped
 from limpid.optim.averaging import Average
 from limpid.training.checkpoint import TrainingState, capture, restore
 from limpid.training.monitors import Monitors
-from limpid.training.nonfinite import explain_nonfinite, nonfinite_weights
+from limpid.training.nonfinite import describe_failure, explain_nonfinite, nonfinite_weights
 from limpid.training.position import Position
 from limpid.training.rows import Recorder, train_row, write_rows
 from limpid.training.signals import StopRequest
@@ -128,10 +128,13 @@ def fit(
     peak_lrs = [group["lr"] for group in optimizer.param_groups]
     stopping = EarlyStopping(plan.higher_is_better, plan.patience, plan.min_delta, plan.baseline)
     position = Position(stopping, restore_best=plan.restore_best)
-    best = clone_weights(parts)
+    best: dict[str, Tensor] = {}
+    keep_weights(parts, best)
     if resume is not None:
         restore(resume, model, optimizer, parts.average)
-        position, best = Position.from_dict(resume.progress), resume.best or best
+        position = Position.from_dict(resume.progress)
+        for name, tensor in (resume.best or {}).items():
+            best[name].copy_(tensor)
     if isinstance(parts.schedule, Responsive):
         parts.schedule.follow(position.figures, higher_is_better=plan.higher_is_better and parts.valid is not None)
     saved_at = time.perf_counter()
@@ -230,7 +233,7 @@ def fit(
         elif parts.valid is None:
             position.figures.append(row["loss"])
         if improved or not plan.restore_best:
-            best = clone_weights(parts)
+            keep_weights(parts, best)
         position.losses, position.sizes, position.epoch_seconds = [], [], 0.0
         observer.epoch(row, valid_row)
         if valid_row is not None and not math.isfinite(valid_row["loss"]):
@@ -274,10 +277,17 @@ def read_losses(position: Position, unread: list[Tensor]) -> None:
         unread.clear()
 
 
-def clone_weights(parts: Parts) -> dict[str, Tensor]:
-    """A copy of the weights and buffers that evaluation uses: averaged ones, with weight averaging."""
+def keep_weights(parts: Parts, kept: dict[str, Tensor]) -> None:
+    """Copy the weights and buffers that evaluation uses into `kept`: averaged ones, with weight averaging.
+
+    What is there is written over, since fresh memory costs three times as much as the copy into it.
+    """
     with nullcontext() if parts.average is None else parts.average.averaged(parts.model):
-        return {name: tensor.detach().clone() for name, tensor in parts.model.state_dict().items()}
+        for name, tensor in parts.model.state_dict().items():
+            if name in kept:
+                kept[name].copy_(tensor)
+            else:
+                kept[name] = tensor.detach().clone()
 
 
 def evaluate(parts: Parts, rows: Loader, context: Any) -> dict[str, float]:
@@ -286,11 +296,3 @@ def evaluate(parts: Parts, rows: Loader, context: Any) -> dict[str, float]:
         kept, target = collect_outputs(parts.model, rows.epoch(0), context=context, keep=parts.objective.keep)
     loss = parts.objective.kept_loss(kept, target).item()
     return {"loss": loss, **parts.objective.metrics(kept, target)}
-
-
-def describe_failure(cause: str, position: Position) -> str:
-    """Where the NaN or infinity came from, and what was kept."""
-    kept = f"the weights of epoch {position.stopping.best_epoch}" if position.stopping.best_epoch else "the first ones"
-    return (
-        f"The loss became NaN or infinite after step {position.step}. {cause} The last good weights, {kept}, are kept."
-    )

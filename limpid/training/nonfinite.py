@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from limpid.training.position import Position
+
 HUGE = 1e15  # outputs above this overflow a float32 loss that squares them, or soon will
 MOST_ROWS_NAMED = 5  # count; enough to find the rows, short enough for one line
 
@@ -45,6 +47,14 @@ def explain_nonfinite(model: nn.Module, inputs: Sequence[Tensor], target: Tensor
             "too large (lower optim.lr, or set optim.clip_norm=1)."
         )
     return "All layers are finite on this batch and the loss itself is not: check the targets and the loss."
+
+
+def describe_failure(cause: str, position: Position) -> str:
+    """Where the NaN or infinity came from, and what was kept."""
+    kept = f"the weights of epoch {position.stopping.best_epoch}" if position.stopping.best_epoch else "the first ones"
+    return (
+        f"The loss became NaN or infinite after step {position.step}. {cause} The last good weights, {kept}, are kept."
+    )
 
 
 def nonfinite_weights(model: nn.Module) -> str | None:
