@@ -93,9 +93,10 @@ def sequences_dataset(
         preparation={"kind": "sequences", **found.preparation},
         **labelled.spec_fields(),
     )
-    note = (
-        f"sequences of {int(lengths.min())} to {longest} steps with {flat.shape[1]} feature(s), padded batch by batch"
-    )
+    shortest, features = int(lengths.min()), "1 feature" if flat.shape[1] == 1 else f"{flat.shape[1]} features"
+    long = f"{longest} steps" if shortest == longest else f"{shortest} to {longest} steps"
+    padded = "" if shortest == longest else ", padded batch by batch"
+    note = f"each row is a sequence of {long} with {features} at each{padded}"
     return assemble(
         spec,
         lambda numbers: PaddedRows(flat, lengths, numbers_N=torch.from_numpy(numbers)),
