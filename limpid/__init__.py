@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from limpid.finished import compare, explain, export, forecast, generate, predict, report, translate
     from limpid.practice.attending import Doctor
     from limpid.practice.auditing import audit
+    from limpid.practice.race import race
     from limpid.record.run import Run
     from limpid.search.tuning import tune
     from limpid.several import Population
@@ -59,6 +60,7 @@ __all__ = [
     "load_config",
     "load_data",
     "predict",
+    "race",
     "report",
     "train",
     "train_step",
@@ -86,6 +88,7 @@ _HOMES = {
     "load_config": "limpid.config_reader",
     "load_data": "limpid.workbench",
     "predict": "limpid.finished",
+    "race": "limpid.practice.race",
     "report": "limpid.finished",
     "train": "limpid.workbench",
     "train_step": "limpid.training.step",

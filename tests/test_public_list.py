@@ -14,7 +14,7 @@ import limpid
 PUBLIC = {
     *("train", "train_step", "load_data", "load_config", "Config", "Run", "Classifier", "Regressor"),
     *("predict", "export", "generate", "forecast", "find_rate", "compare", "report", "__version__"),
-    *("audit", "check", "diagnose", "Doctor", "Population", "ensemble", "explain", "translate", "tune"),
+    *("audit", "check", "diagnose", "Doctor", "Population", "ensemble", "explain", "race", "translate", "tune"),
 }
 
 

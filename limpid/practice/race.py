@@ -99,7 +99,7 @@ class Race:
 def race(
     surfaces: Sequence[str] = (), optimizers: Sequence[str] = (), *, num_steps: int = NUM_STEPS, seed: int = 0
 ) -> Race:
-    """Let optimisers descend surfaces.
+    """Let optimisers descend surfaces: `limpid.race(["ravine"], ["adam", "sgd(momentum=0)"]).ranking()`.
 
     Args:
         surfaces: by name; none: all of the catalogue.
