@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from limpid.data.delimited import MISSING
+from limpid.data.delimited import ALMOST_NUMBERS, MISSING
 from limpid.errors import DataError
 
 if TYPE_CHECKING:
@@ -37,9 +37,8 @@ NUMBER_IN_WORDS = (
     rf"^(?P<currency>[{CURRENCIES}]?) ?(?P<number>[-+]?(?:\d+|\d{{1,3}}(?:[,.' \u00a0]\d{{3}})+)(?:[.,]\d+)?)"
     rf"(?P<unit>[ \u00a0]?(?:[{CURRENCIES}%°]|[A-Za-zµ°][A-Za-zµ°/²³]{{0,7}})?)$"
 )
-# A column of text is numbers with words for missing cells if this share of its cells are numbers ...
-ALMOST_NUMBERS = 0.9
-# ... of which so many are different, or some have a fraction (few different whole numbers may be codes, like "A") ...
+# Words in a column of numbers stand for missing cells if so many of the numbers are different, or some have a fraction
+# (few different whole numbers may be codes, like "A"), ...
 NUMBERS_OF_A_QUANTITY = 20
 # ... and there are no more words than these.
 MOST_WORDS = 50

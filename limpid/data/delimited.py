@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SEPARATORS = (",", "\t", ";", "|")
 # Cells (in small letters) that stand for a missing number.
 MISSING = ("", "?", "-", "na", "n/a", "nan", "null", "none")
+# A column of text is numbers, and a few words, if this share of its cells are numbers.
+ALMOST_NUMBERS = 0.9
+DECIMAL_COMMA = r"^([-+]?\d+),(\d+)$"
 # Rows looked at when deciding whether the first one holds names.
 HEADER_SAMPLE = 1000
 
@@ -236,12 +239,18 @@ def _with_names(
 
 
 def _decimal_points(frame: pl.DataFrame, name: str, notes: list[str]) -> pl.DataFrame:
-    """Columns of numbers written with a decimal comma (in text separated by ;) with a point instead."""
+    """Columns of numbers written with a decimal comma (in text separated by ;) with a point instead.
+
+    Nearly all cells have to be such numbers; others stay as they are.
+    """
     import polars as pl
 
     for column in frame.get_columns():
         present = column.drop_nulls()
-        if len(present) and present.str.contains(r"^[-+]?\d+(,\d+)?$").all() and present.str.contains(",").any():
-            frame = frame.with_columns(pl.col(column.name).str.replace(",", ".", literal=True))
+        present = present.filter(~present.str.to_lowercase().is_in(MISSING))
+        commas = len(present.filter(present.str.contains(DECIMAL_COMMA)))
+        whole = len(present.filter(present.str.contains(r"^[-+]?\d+$")))
+        if commas and commas + whole >= ALMOST_NUMBERS * len(present):
+            frame = frame.with_columns(pl.col(column.name).str.replace(DECIMAL_COMMA, "${1}.${2}"))
             notes.append(f"{name}: column {column.name!r} is read with decimal commas")
     return frame

@@ -399,6 +399,18 @@ def test_faulty_cells_of_test_rows_are_found_before_training(tmp_path):
         load(write(path, "\n".join(lines)), target=("y",))
 
 
+def test_decimal_commas_are_read_beside_a_few_words(tmp_path):
+    rows = [f"{i},{i % 7};{'-' if i == 3 else i // 3};{'uv'[i % 2]}" for i in range(40)]
+    rows[11] = "k.A.;1;v"
+    dataset = load(write(tmp_path / "t.csv", "\n".join(["x;z;y", *rows])), target=("y",))
+    assert [column["type"] for column in dataset.summary["columns"]] == ["number", "number", "category"]
+    assert any("'x' is read with decimal commas" in note for note in dataset.summary["notes"])
+    tensors, _ = encode_frame(read_table(write(tmp_path / "new.csv", "x;z\n12,5;7\n")).frame, dataset.spec)
+    assert tensors[0][0, 0] == 12.5
+    half = write(tmp_path / "half.csv", "\n".join(["x;y", *(f"{i},5;u" if i % 2 else f"a{i};v" for i in range(40))]))
+    assert read_table(half).frame["x"][1] == "1,5"
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_word_among_numbers_is_a_missing_cell_wherever_the_split_puts_it(tmp_path, seed):
     rows = [f"{i / 7:.2f},{'uv'[i % 2]}" for i in range(60)]
