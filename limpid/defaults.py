@@ -25,6 +25,7 @@ MANY_VALID_ROWS = {"image": 2000, "text": 200}  # an accuracy then resolves 0.05
 TOKENS_PER_STEP, MIN_TEXT_BATCH = 2048, 8  # of running texts
 TOKENS_SEEN = 5_000_000  # minutes of a small network on two cores
 LONG_TEXT_EPOCHS = 10  # of many long labelled texts
+FEW_PHOTOGRAPHS = 10_000  # below, weights that were learned on a million others are a better start than none
 CONVOLUTIONAL_SIDE = 64  # pixels; up to here our own small networks fit, above it an ImageNet architecture does
 
 
@@ -49,7 +50,10 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
     def now(section: str, key: str) -> Any:
         return filled.get(section, {}).get(key, getattr(getattr(config, section), key))
 
-    fill("model", "name", model_name or _model_for(spec), f"{spec.kind} of shape {_shape(spec)}")
+    chosen, why = model_name or _model_for(spec), f"{spec.kind} of shape {_shape(spec)}"
+    if chosen == LARGE_IMAGES and spec.num_train < FEW_PHOTOGRAPHS and not config.model.pretrained:
+        why += "; few photographs: --pretrained starts from learned weights"
+    fill("model", "name", chosen, why)
     name = now("model", "name")
     num_rows = max(spec.num_train, 1)
     if name in MODELS:
@@ -173,6 +177,7 @@ def _text_batch(spec: DataSpec) -> int:
     return min(size, max(1, spec.num_train))
 
 
+LARGE_IMAGES = "resnet18"
 MODEL_FOR_KIND = {"series": "lstm", "pairs": "transformer", "captions": "captioner"}
 
 
@@ -185,7 +190,7 @@ def _model_for(spec: DataSpec) -> str:
         return "unet"
     channels, height, width = spec.input_shape
     if max(height, width) > CONVOLUTIONAL_SIDE:
-        return "resnet18"
+        return LARGE_IMAGES
     if channels == 3 and min(height, width) >= 26:
         return "airbench"
     return "lenet5" if channels == 1 and (height, width) in ((28, 28), (32, 32)) else "convnet"

@@ -122,6 +122,15 @@ def test_images_by_size_and_colour(data: DataSpec, name: str, optimizer: str, fl
     assert many.training.monitor == "accuracy"
 
 
+def test_who_has_few_photographs_is_told_of_pretrained_weights() -> None:
+    def reason(config: Config, rows: int) -> str:
+        return resolve(config, PHOTOGRAPHS.model_copy(update={"num_train": rows}))[1]["model.name"]
+
+    assert "--pretrained" in reason(Config(), 220)
+    assert "--pretrained" not in reason(Config(), 50_000)
+    assert "--pretrained" not in reason(Config(model={"pretrained": True}), 220)
+
+
 def test_labelled_texts_are_judged_by_accuracy_once_it_tells_epochs_apart() -> None:
     reviews = spec("text", 1400, (256,), "binary", vocabulary=20_000)
     assert resolve(Config(), reviews.model_copy(update={"num_valid": 300}))[0].training.monitor == "accuracy"
