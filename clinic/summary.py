@@ -11,7 +11,10 @@ from clinic.tally import Record, Rows, Share, confusion, false_alarms, fired, st
 FOUND, FIRST, PER_CHECK, PER_RUN = 0.95, 0.80, 0.01, 0.05  # the bars
 
 
-def verdict(passed: bool) -> str:
+def verdict(passed: bool, measured: Share | None = None) -> str:
+    """Whether a bar holds; a dash where a part of the clinic alone was asked for, and nothing was measured of it."""
+    if measured is not None and not measured.n:
+        return "-"
     return "pass" if passed else "fail"
 
 
@@ -37,21 +40,21 @@ def bars(records: Mapping[str, Record], rows: Rows, conditions: Mapping[str, Con
         "| bar | asked | measured | |",
         "| --- | --- | --- | --- |",
         f"| planted fault among the findings, all kinds together | >= {100 * FOUND:.0f} % | {percent(found)} "
-        f"| {verdict(found.value >= FOUND)} |",
+        f"| {verdict(found.value >= FOUND, found)} |",
         f"| kinds of fault of which >= {100 * FOUND:.0f} % are found | all | {len(judged) - len(below)} of "
         f"{len(judged)}; below: {kinds(below)}; of these with the whole interval: {kinds(surely)} "
         f"| {verdict(not below)} |",
         f"| planted fault (or its kin) ranked first | >= {100 * FIRST:.0f} % | {percent(first)} "
-        f"| {verdict(first.value >= FIRST)} |",
+        f"| {verdict(first.value >= FIRST, first)} |",
         f"| false alarms per healthy run | <= {100 * PER_RUN:.0f} % | {percent(run)} "
-        f"| {verdict(run.value <= PER_RUN)} |",
+        f"| {verdict(run.value <= PER_RUN, run)} |",
         f"| planted fault among the findings of a search | >= {100 * FOUND:.0f} % | {percent(found_searches)} "
-        f"| {verdict(found_searches.value >= FOUND)} |",
+        f"| {verdict(found_searches.value >= FOUND, found_searches)} |",
         f"| false alarms per healthy search | <= {100 * PER_RUN:.0f} % | {percent(search)} "
-        f"| {verdict(search.value <= PER_RUN)} |",
+        f"| {verdict(search.value <= PER_RUN, search)} |",
         f"| false alarms per check | <= {100 * PER_CHECK:.0f} % each | above: {', '.join(noisy) or 'none'} "
         f"| {verdict(not noisy)} |",
-        f"| near misses silent | all | {percent(near)} | {verdict(near.hits == near.n)} |",
+        f"| near misses silent | all | {percent(near)} | {verdict(near.hits == near.n, near)} |",
     ]
     return "\n".join(lines)
 
