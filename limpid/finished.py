@@ -114,7 +114,7 @@ def explain(
     run = open_run(run)
     network, sample = open_sample(run, row, source=source, y=y, module=module)
     views = {name: view(network, sample) for name, view in VIEWS.items()}
-    return write_explanation(run, sample.facts(), views, None if out is None else Path(out))
+    return write_explanation(run, sample.facts(), views, None if out is None else Path(out), picture=sample.picture())
 
 
 def compare(*runs: Run | str | Path) -> Comparison:

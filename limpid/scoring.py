@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from limpid.data.dataset import Split
+from limpid.data.pixels import as_pictures
 from limpid.device import cpu_rates
 from limpid.models.ensemble import members_of
 from limpid.objectives.objective import Objective
@@ -130,13 +131,7 @@ def _write_pictures(run: Run, split: Split, losses: Tensor) -> None:
     """Keep the images with the largest losses as uint8 (N, H, W, C), with their positions in the predictions."""
     per_sample_N = losses.flatten(1).mean(dim=1) if losses.ndim > 1 else losses
     position = torch.argsort(per_sample_N.cpu().nan_to_num(nan=torch.inf), descending=True)[:MOST_PICTURES]
-    images = split.rows.take(position)[0].cpu()
-    stride = -(-max(images.shape[-2:]) // PICTURE_SIDE)
-    images = images[..., ::stride, ::stride]
-    if images.dtype != torch.uint8:
-        low, high = images.amin(), images.amax()
-        images = ((images - low) / (high - low).clamp_min(1e-12) * 255).to(torch.uint8)
-    pictures = images.permute(0, 2, 3, 1).contiguous().numpy()
+    pictures = as_pictures(split.rows.take(position)[0].cpu(), PICTURE_SIDE)
     write_file(run.path / "samples.npz", _npz({"images": pictures, "position": position.numpy()}))
 
 

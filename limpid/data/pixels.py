@@ -34,6 +34,19 @@ EXACT_ROWS = 256
 CACHED_BYTES = 1 << 22
 
 
+def as_pictures(images_NCHW: Tensor, most_side: int) -> Pixels:
+    """Images to look at: uint8 (N, H, W, C), thinned out to sides of `most_side` pixels at most.
+
+    Numbers other than uint8 are spread over 0..255 together, their least to their largest.
+    """
+    stride = -(-max(images_NCHW.shape[-2:]) // most_side)
+    images = images_NCHW[..., ::stride, ::stride]
+    if images.dtype != torch.uint8:
+        low, high = images.amin(), images.amax()
+        images = ((images - low) / (high - low).clamp_min(1e-12) * 255).to(torch.uint8)
+    return images.permute(0, 2, 3, 1).contiguous().numpy()
+
+
 @dataclass(frozen=True)
 class Images:
     """Decoded images of one source with their labels."""

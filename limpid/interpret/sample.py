@@ -11,10 +11,13 @@ from torch import Tensor, nn
 
 from limpid.catalogue.models import MODELS
 from limpid.data.dataset import GatheredRows
+from limpid.data.pixels import Pixels, as_pictures
 from limpid.deploy.trained import load_trained
 from limpid.errors import ConfigError
 from limpid.opening import recorded_data
 from limpid.record.run import Run
+
+PICTURE_SIDE = 192  # pixels; larger pictures are thinned out to at most this
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Sample:
         split, row, name: where it is from.
         descended: whether the network has learned by descending this loss.
         units: what the loss compares, where it is not the target as it is shown; "": it is.
+        is_image: whether the first of the inputs is an image (1, C, H, W).
     """
 
     inputs: tuple[Tensor, ...]
@@ -37,6 +41,11 @@ class Sample:
     name: str = ""
     descended: bool = True
     units: str = ""
+    is_image: bool = False
+
+    def picture(self) -> Pixels | None:
+        """The image to look at, uint8 (H, W, C); None of other data."""
+        return as_pictures(self.inputs[0], PICTURE_SIDE)[0] if self.is_image else None
 
     def facts(self) -> dict[str, Any]:
         """Where it is from, as plain values."""
@@ -75,5 +84,7 @@ def open_sample(
     model = trained.config.model.name
     descended = model not in MODELS or MODELS[model].optimizer != "none"
     objective, place = trained.objective, (name, row, split.name_of(row))
-    sample = Sample(inputs, target.cpu(), objective.loss, *place, descended, objective.units)
+    sample = Sample(
+        inputs, target.cpu(), objective.loss, *place, descended, objective.units, trained.spec.kind == "image"
+    )
     return trained.network, sample

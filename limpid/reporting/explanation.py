@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from limpid.errors import ConfigError
 from limpid.record.files import write_file
 from limpid.record.run import Run
 from limpid.reporting.graph_drawing import draw, gradient_text, kind_text, shape_text, value_text
 from limpid.reporting.page import content_policy, markup, template
+from limpid.reporting.png import data_uri, stretch
 from limpid.reporting.progress import json_line
 from limpid.reporting.text import number, plain
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 HERE = Path(__file__).parent
 PAGE = "explanation.html"
@@ -19,25 +24,35 @@ MOST_DRAWN = 800  # boxes; the tables hold all
 ALL_ENTRIES = 12  # that a table shows one by one
 
 
-def write_explanation(run: Run, sample: dict[str, Any], views: dict[str, Any], path: Path | None = None) -> Path:
+def write_explanation(
+    run: Run,
+    sample: dict[str, Any],
+    views: dict[str, Any],
+    path: Path | None = None,
+    *,
+    picture: NDArray[np.uint8] | None = None,
+) -> Path:
     """Write the page (explanation.html of the run, unless told) and the numbers, with the ending .json; its path.
 
     Args:
         sample: split, row and name of what is explained.
         views: numbers of each view by name, see interpret/views.py.
+        picture: of an image, (H, W, C).
 
     Raises ConfigError when the path does not end in .html.
     """
     path = path or run.path / PAGE
     if path.suffix != ".html":
         raise ConfigError(f"--out {path}: expected a file that ends in .html; the numbers go beside it, as .json.")
-    page = render_explanation(run.header, sample, views)
+    page = render_explanation(run.header, sample, views, picture)
     write_file(path, page.encode("utf-8", errors="backslashreplace"))
     write_file(path.with_suffix(".json"), f"{json_line({'run': run.id, **sample, **views})}\n".encode())
     return path
 
 
-def render_explanation(header: dict[str, Any], sample: dict[str, Any], views: dict[str, Any]) -> str:
+def render_explanation(
+    header: dict[str, Any], sample: dict[str, Any], views: dict[str, Any], picture: NDArray[np.uint8] | None = None
+) -> str:
     """The whole page as text."""
     style = "".join((HERE / name).read_text(encoding="utf-8") for name in ("report.css", "explanation.css"))
     data, graph = header.get("data") or {}, views["computation"]
@@ -47,6 +62,7 @@ def render_explanation(header: dict[str, Any], sample: dict[str, Any], views: di
         style=markup(style),
         title=(plain(data.get("name", "data")), plain((header.get("model") or {}).get("name") or "model")),
         sample={name: plain(value) for name, value in sample.items()},
+        picture=None if picture is None else data_uri(stretch(picture[None])[0]),
         cards=_cards(data, sample, graph),
         remarks=[plain(remark) for remark in graph["remarks"]],
         untraced=plain(graph["untraced"]),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import io
 import json
 import math
 import re
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 import limpid as library
@@ -28,6 +31,18 @@ QUICK = {"training__steps": 2, **REST}
 def iris(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two updates."""
     return library.train("iris", hidden=(4,), out=tmp_path_factory.mktemp("iris") / "run", **QUICK).path
+
+
+def test_a_row_that_is_an_image_is_shown(tmp_path: Path) -> None:
+    run = library.train("digits", model="logistic", out=tmp_path / "run", **QUICK)
+    text = library.explain(run, row=7).read_text()
+    (found,) = re.findall(r'<img src="data:image/png;base64,([^"]+)"', text)
+    valid = library.load_data("digits").valid
+    assert valid is not None
+    pixels = valid.rows.take(torch.tensor([7]))[0][0, 0].int().numpy()
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(found))))
+    assert shown.shape == (8, 8)
+    assert np.array_equal(shown, pixels * 255 // pixels.max())
 
 
 @pytest.mark.spec("I41")
