@@ -87,3 +87,14 @@ def test_the_first_bad_weights_have_a_name() -> None:
     with torch.no_grad():
         model[1].weight[0, 1] = math.inf
     assert nonfinite_weights(model) == "1.weight"
+
+
+def test_infinities_that_cancel_are_found_and_large_numbers_are_not_taken_for_one() -> None:
+    model = nn.Linear(4, 3)
+    with torch.no_grad():
+        model.weight[0, :2] = torch.tensor([math.inf, -math.inf])
+    assert nonfinite_weights(model) == "weight"
+    with torch.no_grad():
+        model.weight.fill_(3e38)
+    assert not model.weight.sum().isfinite()
+    assert nonfinite_weights(model) is None
