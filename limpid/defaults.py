@@ -54,7 +54,7 @@ def resolve(config: Config, spec: DataSpec, *, model_name: str | None = None) ->
     chosen, why = model_name or _model_for(spec), f"{spec.kind} of shape {_shape(spec)}"
     if chosen == LARGE_IMAGES and spec.num_train < FEW_PHOTOGRAPHS and not config.model.pretrained:
         why += "; --pretrained starts from learned weights"
-        if max(spec.input_shape) > 1.5 * SMALL_SIDE:
+        if max(spec.input_shape) > SMALL_SIDE:
             why += f", --image-size {SMALL_SIDE} is faster"
     fill("model", "name", chosen, why)
     name = now("model", "name")

@@ -25,7 +25,6 @@ from limpid.training.step import autocast, collect_outputs, train_step
 from limpid.wiring import Wiring
 
 MOST_PICTURES = 24  # images kept for the report
-PICTURE_SIDE = 224  # pixels; larger pictures are thinned out to at most this
 
 
 def score_run(wiring: Wiring, run: Run, position: Position) -> dict[str, Any] | None:
@@ -131,7 +130,7 @@ def _write_pictures(run: Run, split: Split, losses: Tensor) -> None:
     """Keep the images with the largest losses as uint8 (N, H, W, C), with their positions in the predictions."""
     per_sample_N = losses.flatten(1).mean(dim=1) if losses.ndim > 1 else losses
     position = torch.argsort(per_sample_N.cpu().nan_to_num(nan=torch.inf), descending=True)[:MOST_PICTURES]
-    pictures = as_pictures(split.rows.take(position)[0].cpu(), PICTURE_SIDE)
+    pictures = as_pictures(split.rows.take(position)[0].cpu())
     write_file(run.path / "samples.npz", _npz({"images": pictures, "position": position.numpy()}))
 
 

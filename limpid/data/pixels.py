@@ -30,16 +30,18 @@ Pixels = NDArray[np.uint8]
 # Sums of up to 256 squares of bytes stay below 2^24, where float32 is exact: 256 * 255^2 = 16 646 400.
 EXACT_ROWS = 256
 
+PICTURE_SIDE = 224  # pixels; larger pictures are thinned out to at most this
+
 # From about this size on, measuring takes longer than looking the result up.
 CACHED_BYTES = 1 << 22
 
 
-def as_pictures(images_NCHW: Tensor, most_side: int) -> Pixels:
-    """Images to look at: uint8 (N, H, W, C), thinned out to sides of `most_side` pixels at most.
+def as_pictures(images_NCHW: Tensor) -> Pixels:
+    """Images to look at: uint8 (N, H, W, C), thinned out to sides of PICTURE_SIDE pixels at most.
 
     Numbers other than uint8 are spread over 0..255 together, their least to their largest.
     """
-    stride = -(-max(images_NCHW.shape[-2:]) // most_side)
+    stride = -(-max(images_NCHW.shape[-2:]) // PICTURE_SIDE)
     images = images_NCHW[..., ::stride, ::stride]
     if images.dtype != torch.uint8:
         low, high = images.amin(), images.amax()

@@ -17,8 +17,6 @@ from limpid.errors import ConfigError
 from limpid.opening import recorded_data
 from limpid.record.run import Run
 
-PICTURE_SIDE = 192  # pixels; larger pictures are thinned out to at most this
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -45,7 +43,7 @@ class Sample:
 
     def picture(self) -> Pixels | None:
         """The image to look at, uint8 (H, W, C); None of other data."""
-        return as_pictures(self.inputs[0], PICTURE_SIDE)[0] if self.is_image else None
+        return as_pictures(self.inputs[0])[0] if self.is_image else None
 
     def facts(self) -> dict[str, Any]:
         """Where it is from, as plain values."""
